@@ -1,0 +1,1 @@
+"""Policy as pure functions: facts and the time in, a decision out."""

@@ -1,0 +1,1 @@
+"""The daemon's periodic duties and the supervisor that runs them."""

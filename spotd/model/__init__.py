@@ -1,0 +1,1 @@
+"""What the daemon talks about: frozen types without behaviour that needs I/O."""

@@ -1,0 +1,1 @@
+"""The database: one set of SQL statements on SQLite and Postgres."""
