@@ -1,13 +1,11 @@
 """Every error spotd raises on purpose; the docstring is the default message."""
 
-from typing import ClassVar
-
 
 class SpotdError(Exception):
     """Something spotd could not do."""
 
-    code: ClassVar[str] = "error"
-    retryable: ClassVar[bool] = False
+    code: str = "error"
+    retryable: bool = False
 
     def __init__(self, message: str | None = None) -> None:
         super().__init__(message or self.__doc__)

@@ -1,0 +1,183 @@
+// The page is a client of the API like any other: it reads, and the stream only says when to read again.
+
+const BASE = "/api/v1";
+const KEPT = "spotd.token";
+const RETRY_MS = 3000;
+const QUIET_MS = 400;
+const byId = (id) => document.getElementById(id);
+
+class Refused extends Error {}
+
+const token = () => sessionStorage.getItem(KEPT);
+
+async function ask(path, options = {}) {
+  const headers = { Authorization: `Bearer ${token()}`, ...options.headers };
+  const answer = await fetch(BASE + path, { ...options, headers });
+  if (answer.status === 401 || answer.status === 403) throw new Refused((await answer.json()).detail);
+  if (!answer.ok) throw new Error(`${path}: ${answer.status}`);
+  return answer;
+}
+
+const read = async (path) => (await ask(path)).json();
+
+function node(tag, text, className = "") {
+  const made = document.createElement(tag);
+  made.textContent = text;
+  made.className = className;
+  return made;
+}
+
+const money = (micros) =>
+  micros === null ? "not known" : (micros / 1e6).toLocaleString(undefined, { style: "currency", currency: "USD" });
+
+function age(entry) {
+  if (!entry) return "";
+  if (entry.age_seconds === null) return entry.reason ?? "";
+  const seconds = Math.round(entry.age_seconds);
+  return seconds < 120 ? `${seconds} s old` : `${Math.round(seconds / 60)} min old`;
+}
+
+function card(title, value, note) {
+  const made = document.createElement("div");
+  made.append(node("dt", title), node("dd", value), node("dd", note));
+  return made;
+}
+
+function row(...cells) {
+  const made = document.createElement("tr");
+  for (const cell of cells) made.append(cell instanceof Node ? cell : node("td", cell));
+  return made;
+}
+
+function empty(columns, text) {
+  const cell = node("td", text, "empty");
+  cell.colSpan = columns;
+  return row(cell);
+}
+
+function showOverview(overview) {
+  const { counts, ages } = overview;
+  const states = Object.entries(counts.by_state).map(([state, count]) => `${count} ${state}`).join(", ");
+  const cpu = overview.cpu_percent === null ? "not known" : `${overview.cpu_percent.toFixed(1)} %`;
+  byId("overview").replaceChildren(
+    card("Accounts", String(counts.accounts), age(ages.accounts)),
+    card("Instances", String(counts.instances), states),
+    card("Cost an hour", money(overview.cost_micros_per_hour), age(ages.cost_micros_per_hour)),
+    card("Cost a month", money(overview.cost_micros_per_month), age(ages.cost_micros_per_month)),
+    card("CPU", cpu, age(ages.cpu_percent)),
+  );
+}
+
+const MARKS = { healthy: "✓", degraded: "!", critical: "✕" };
+
+function showHealth(health) {
+  const parts = Object.entries(health.components).map(([name, part]) => {
+    const status = part.enabled ? part.status : "off";
+    return node("li", `${MARKS[status] ?? "–"} ${name}: ${status}`, status);
+  });
+  byId("health").replaceChildren(...parts);
+}
+
+function showAccounts(accounts) {
+  const rows = accounts.items.map((account) =>
+    row(
+      account.account_id,
+      account.name,
+      node("td", account.status, account.status),
+      account.connection_method ?? "none yet",
+      account.metadata.error ? String(account.metadata.error) : account.conditions.filter((c) => !c.status).map((c) => c.type).join(", "),
+    ),
+  );
+  byId("accounts").replaceChildren(...(rows.length ? rows : [empty(5, "No account yet: spotd accounts add")]));
+}
+
+const place = (placement) =>
+  placement ? [placement.instance_type, placement.lifecycle, placement.availability_zone].filter(Boolean).join(" · ") : "stay";
+
+function showAdvice(advice) {
+  const rows = advice.items.map((item) =>
+    row(
+      item.instance_ids.join(", "),
+      place(item.from),
+      place(item.to),
+      node("td", money(item.saving_micros_per_month), "number"),
+      item.reasons.map((reason) => reason.rule).join(", "),
+    ),
+  );
+  byId("advice").replaceChildren(...(rows.length ? rows : [empty(5, "None yet; the optimizer runs every few minutes.")]));
+}
+
+const PARTS = [
+  ["/overview", showOverview],
+  ["/health", showHealth],
+  ["/accounts?limit=1000", showAccounts],
+  ["/recommendations?verdict=recommended&state=open&limit=50", showAdvice],
+];
+
+async function show() {
+  await Promise.all(PARTS.map(async ([path, draw]) => draw(await read(path))));
+}
+
+let planned = 0;
+
+function showSoon() {
+  clearTimeout(planned);
+  planned = setTimeout(() => show().catch(stumble), QUIET_MS);
+}
+
+async function follow() {
+  const answer = await ask("/stream", { headers: { Accept: "text/event-stream" } });
+  live(true);
+  const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
+  for (;;) {
+    const { done, value } = await reader.read();
+    if (done) return;
+    if (/^event: (changed|gap)$/m.test(value)) showSoon();
+  }
+}
+
+function live(on) {
+  byId("live").classList.toggle("on", on);
+  byId("live").textContent = on ? "live" : "not connected: what you see may be old";
+}
+
+function stumble(error) {
+  live(false);
+  if (error instanceof Refused) leave(error.message);
+}
+
+function leave(reason = "") {
+  sessionStorage.removeItem(KEPT);
+  byId("problem").textContent = reason;
+  frame();
+}
+
+function frame() {
+  const known = token() !== null;
+  byId("enter").hidden = known;
+  byId("content").hidden = byId("leave").hidden = !known;
+  if (!known) byId("token").focus();
+}
+
+async function run() {
+  frame();
+  while (token() !== null) {
+    try {
+      await show();
+      await follow();
+    } catch (error) {
+      stumble(error);
+    }
+    live(false);
+    await new Promise((resume) => setTimeout(resume, RETRY_MS));
+  }
+}
+
+byId("enter").addEventListener("submit", (event) => {
+  event.preventDefault();
+  sessionStorage.setItem(KEPT, byId("token").value.trim());
+  byId("token").value = byId("problem").textContent = "";
+  run();
+});
+byId("leave").addEventListener("click", () => leave());
+run();
