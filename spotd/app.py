@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
@@ -21,7 +22,7 @@ from spotd.api.server import ApiServer, Listen, create_app
 from spotd.api.services import Services
 from spotd.api.tokens import ensure_admin_token
 from spotd.aws.queue import Queue
-from spotd.aws.session import Aws
+from spotd.aws.session import AccountSession, Aws
 from spotd.changes import Changes
 from spotd.clock import Clock, SystemClock
 from spotd.config import Config, ConfigError, flattened
@@ -29,8 +30,12 @@ from spotd.crypto import KeyRing, create_key_file, locate, read_secret
 from spotd.errors import WrongKey
 from spotd.log import configure
 from spotd.loops.discovery import Discovery
-from spotd.loops.events import Effects, EventConsumer, Intake, Receiver
-from spotd.loops.health import AwsProbe, Gauges, HealthMonitor, RedisStream
+from spotd.loops.events import Effects, EventConsumer, Intake
+from spotd.loops.events.receiving import Receiver
+from spotd.loops.health.gauges import Gauges
+from spotd.loops.health.measures import RedisStream
+from spotd.loops.health.monitor import HealthMonitor
+from spotd.loops.health.probe import AwsProbe
 from spotd.loops.janitor import Janitor
 from spotd.loops.lag import LoopLag
 from spotd.loops.onboarding import Onboarding
@@ -66,6 +71,13 @@ class Base:
     aws: Aws
 
 
+class Outside(NamedTuple):
+    """Connections to what is neither AWS nor the store."""
+
+    http: aiohttp.ClientSession
+    redis: RedisStream | None
+
+
 class Ready(NamedTuple):
     """What a person is told once the daemon serves."""
 
@@ -96,7 +108,7 @@ async def opened(
         stack.push_async_callback(db.close)
         await migrate(db, now=clock.now())
         keyring = await fitting_key(config, db, environ)
-        aws = await stack.enter_async_context(Aws(config.aws, clock, environ=environ))
+        aws = await stack.enter_async_context(Aws(config.aws, clock))
         yield Base(config=config, clock=clock, keyring=keyring, db=db, aws=aws)
 
 
@@ -162,6 +174,8 @@ async def _serve(config: Config, load: Callable[[], Config], on_ready: Callable[
         stack.callback(logs.detach)
         logs.attach(daemon.log_writer.write)
         daemon.feed(notifier)
+        daemon.lag.start()
+        stack.callback(daemon.lag.stop)
         server = await daemon.listen(stack)
         stack.enter_context(on_signals(daemon.stop, daemon.reload_on_signal))
         notifier.send(READY=1, STATUS=f"serving at {server.url}")
@@ -173,36 +187,26 @@ async def _serve(config: Config, load: Callable[[], Config], on_ready: Callable[
 
 
 class Daemon:
-    """The running daemon: its loops, and what the API may ask of them."""
+    """Every part of the daemon, and what the API may ask of them; nothing runs before its supervisor does."""
 
-    def __init__(self, base: Base, load: Callable[[], Config]) -> None:
+    def __init__(self, base: Base, outside: Outside, load: Callable[[], Config]) -> None:
         self.base = base
-        self.changes = Changes(clock=base.clock)
-        self.supervisor = Supervisor()
         self.reload_to: Config | None = None
         self._load = load
         self._draining = False
-
-    @classmethod
-    async def build(cls, base: Base, stack: AsyncExitStack, load: Callable[[], Config] | None = None) -> Self:
-        """Build every part and register its loops; nothing runs yet."""
-        self = cls(base, load or partial(_same, base.config))
         config, db, clock = base.config, base.db, base.clock
-        http = await stack.enter_async_context(aiohttp.ClientSession())
+        self.changes = Changes(clock=clock)
+        self.supervisor = Supervisor()
         self.log_writer = LogWriter(db, clock=clock)
-        stack.push_async_callback(self.log_writer.flush)
-
         self.lag = LoopLag()
-        self.lag.start()
-        stack.callback(self.lag.stop)
         self.events = self._event_consumer()
         self.health = HealthMonitor(
-            db=db, config=config, clock=clock, changes=self.changes, gauges=await self._gauges(stack)
+            db=db, config=config, clock=clock, changes=self.changes, gauges=self._gauges(outside)
         )
         self.prices = PriceScraper(
             db=db,
             sessions=self._session,
-            http=http,
+            http=outside.http,
             config=config.prices,
             budget_usd=config.budget.aws_api_usd_month,
             clock=clock,
@@ -231,10 +235,20 @@ class Daemon:
             changes=self.changes,
             wake=partial(self.supervisor.wake, "discovery_plan"),
         )
-        self.janitor = Janitor(db=db, logs=self.log_writer, config=config.retention, clock=clock)
+        self.janitor = Janitor(db=db, writer=self.log_writer, config=config.retention, clock=clock)
         for loop in self._loops():
             self.supervisor.add(loop)
-        return self
+
+    @classmethod
+    async def build(cls, base: Base, stack: AsyncExitStack, load: Callable[[], Config] | None = None) -> Self:
+        """Connect to the outside and build every part; `stack` closes what was opened."""
+        http = await stack.enter_async_context(aiohttp.ClientSession())
+        redis = redis_of(base.config)
+        if redis is not None:
+            await stack.enter_async_context(redis)
+        daemon = cls(base, Outside(http, redis), load or partial(_same, base.config))
+        stack.push_async_callback(daemon.janitor.finish)
+        return daemon
 
     def feed(self, notifier: Notifier) -> None:
         """Feed the service manager's watchdog, if it has one."""
@@ -274,7 +288,7 @@ class Daemon:
         Raises ConfigError, after which the old configuration goes on.
         """
         fresh = await asyncio.to_thread(self._load)
-        before, after = flattened(self.base.config), flattened(fresh)
+        before, after = dict(flattened(self.base.config)), dict(flattened(fresh))
         changed = sorted(name for name in after if after[name] != before.get(name))
         if changed:
             self.reload_to = fresh
@@ -295,17 +309,17 @@ class Daemon:
             ingest=self.events.ingest,
             health=lambda: self.health.components,
             pulses=lambda: self.supervisor.pulses,
-            metrics=lambda: {**self.events.snapshot(), **self.lag.snapshot()},
+            metrics=lambda: {**self.events.snapshot(), **self.lag.snapshot(), **self.janitor.snapshot()},
             breakers=lambda: [str(breaker) for breaker in base.aws.breakers()],
             unready=lambda: ["draining"] if self._draining else [],
             side_by_side=settled,
-            state_dir=base.config.state_dir,
+            version=version("spotd"),
             health_interval=base.config.health.interval,
             allowed_hosts=frozenset(base.config.api.allowed_hosts),
             signing_secret=read_secret(secret).strip() if secret else None,
         )
 
-    async def _session(self, account: Account) -> Any:
+    async def _session(self, account: Account) -> AccountSession:
         return await self.discovery.get_session_for_account(account)
 
     async def _discover(self, account: Account) -> None:
@@ -316,22 +330,18 @@ class Daemon:
         intake = Intake(
             db=base.db, clock=base.clock, changes=self.changes, wake=partial(self.supervisor.wake, "events")
         )
-        receivers = [Receiver(Queue(base.aws.own(), url, base.aws.home_region), intake) for url in config.queues]
-        effects = Effects(db=base.db, sessions=self._session, clock=base.clock, changes=self.changes)
+        receivers = [Receiver(Queue(base.aws.own(), url), intake) for url in config.queues]
+        tag = base.config.discovery.managed_tag
+        effects = Effects(db=base.db, sessions=self._session, clock=base.clock, managed_tag=tag)
         return EventConsumer(intake=intake, effects=effects, receivers=receivers, receivers_per_queue=config.receivers)
 
-    async def _gauges(self, stack: AsyncExitStack) -> Gauges:
-        base, events = self.base, self.base.config.events
-        probe = AwsProbe(db=base.db, sessions=self._session, clock=base.clock, home=base.aws.home_region)
-        redis = None
-        if events.redis_url:
-            stream = RedisStream(events.redis_url, stream=events.redis_stream, timeout=base.config.health.check_timeout)
-            redis = await stack.enter_async_context(stream)
+    def _gauges(self, outside: Outside) -> Gauges:
+        base = self.base
+        home = base.aws.own().home_region
         return Gauges(
-            pulses=lambda: self.supervisor.pulses,
-            probe=probe,
+            probe=AwsProbe(db=base.db, sessions=self._session, clock=base.clock, home=home),
             lag=self.lag,
-            redis=redis,
+            redis=outside.redis,
             queues=self.events.queues,
             breakers=base.aws.breakers,
         )
@@ -352,6 +362,14 @@ class Daemon:
         for number in range(RESCANS):
             tick = self.rescanner.rescan_next
             yield Loop(name=f"discovery {number}", tick=tick, period=0, deadline=PATIENCE + SCAN_DEADLINE + 30)
+
+
+def redis_of(config: Config) -> RedisStream | None:
+    """Return the gauge of the configured Redis stream, if there is one."""
+    events = config.events
+    if events.redis_url is None:
+        return None
+    return RedisStream(events.redis_url, stream=events.redis_stream, timeout=config.health.check_timeout)
 
 
 @contextmanager

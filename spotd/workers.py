@@ -19,6 +19,7 @@ from spotd.loops.discovery import Listing
 from spotd.loops.events import EventConsumer
 from spotd.loops.health import HealthMonitor, run_all_health_checks
 from spotd.loops.optimizer import Optimizer, OptimizerResult
+from spotd.loops.prices import PricesResult
 from spotd.loops.scan import scan_ec2_instances
 from spotd.model.account import Account
 from spotd.model.event import Verdict
@@ -38,6 +39,7 @@ __all__ = [
     "run_initial_discovery",
     "run_optimizer",
     "scan_ec2_instances",
+    "scrape_prices",
     "trigger_rediscovery",
 ]
 
@@ -77,6 +79,12 @@ async def open_store() -> AsyncIterator[Database]:
 async def get_account(db: Database, account_id: int) -> Account:
     """Return an account by `accounts.id`; raises NotFound."""
     return await accounts.get(db, account_id)
+
+
+async def scrape_prices() -> PricesResult:
+    """Read every source of prices that is due, once."""
+    async with built(configured()) as daemon:
+        return await daemon.prices.tick()
 
 
 async def run_optimizer() -> OptimizerResult:

@@ -22,7 +22,7 @@ KeyId = Annotated[str, Meta(min_length=16, max_length=128, pattern=f"^[A-Za-z0-9
 Secret = Annotated[str, Meta(min_length=16, max_length=256, pattern=f"^[\x21-\x7e]+{END}")]
 RoleArn = Annotated[str, Meta(min_length=1, max_length=2048)]
 Limit = Annotated[int, Meta(ge=1, le=1000)]
-Cursor = Annotated[str, Meta(min_length=1, max_length=1024)]
+Cursor = Annotated[str, Meta(min_length=1, max_length=1024, pattern=f"^[A-Za-z0-9_-]+{END}")]
 
 
 GrantedScope = Literal["read", "events", "approve", "execute", "accounts", "admin"]
@@ -107,7 +107,7 @@ class InstanceQuery(Page, frozen=True, kw_only=True, forbid_unknown_fields=True)
     state: State | None = None
     lifecycle: Lifecycle | None = None
     instance_type: Word | None = None
-    tag: Annotated[tuple[Annotated[str, Meta(min_length=1, max_length=512)], ...], Meta(max_length=4)] = ()
+    tag: Annotated[tuple[Annotated[str, Meta(min_length=1, max_length=385)], ...], Meta(max_length=4)] = ()
 
 
 class OverviewQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

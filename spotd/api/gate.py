@@ -58,7 +58,8 @@ class Gate:
             return NOBODY
         principal = await self._principal(request, route)
         if principal is None:
-            self._failures.spend(peers.address(request))
+            if "Authorization" in request.headers:
+                self._failures.spend(peers.address(request))
             raise Refusal(401, "unauthorized", "a known token is needed", headers=CHALLENGE)
         _authorize(principal, route)
         return principal

@@ -22,11 +22,12 @@ class Rate:
 class Limits:
     """What one peer or token may do.
 
-    `failures` are refused tokens per peer address: a person's mistakes pass, guessing does not. `requests` are per
-    token and far above any dashboard or event source seen, low enough that a runaway script leaves others room.
+    `failures` are unknown tokens per peer address: nobody guesses 256 bits, but looking up guesses must not keep the
+    store busy. `requests` are per token, far above any dashboard or event source seen, low enough that a runaway
+    script leaves others room.
     """
 
-    failures: Rate = Rate(burst=100, per_second=2)
+    failures: Rate = Rate(burst=1000, per_second=100)
     requests: Rate = Rate(burst=4000, per_second=2000)
 
 

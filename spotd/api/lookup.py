@@ -14,9 +14,9 @@ MOST_DIGITS = 18
 
 
 class Selection(NamedTuple):
-    """Which accounts a filter and the token's limit leave: one, or every one where `account_id` is None."""
+    """Which AWS accounts a filter and the token's limit leave: one, none (`nothing`), or else every one."""
 
-    account_id: str | None
+    account_id: str | None = None
     nothing: bool = False
 
 
@@ -45,13 +45,17 @@ async def find_account(db: Executor, ref: str) -> Account | None:
 
 async def select(call: Call[Any, Any], ref: str | None) -> Selection:
     """Return what an account filter selects; an account not known, or not shown to this token, selects nothing."""
-    only = call.principal.account
     if ref is None:
-        return Selection(only)
-    found = await find_account(call.services.db, ref)
-    if found is None or not call.principal.sees(found.account_id):
-        return Selection(only, nothing=True)
-    return Selection(found.account_id)
+        return Selection(call.principal.account)
+    account_id = ref if _is_aws_id(ref) else await _aws_id_of(call.services.db, ref)
+    if account_id is None or not call.principal.sees(account_id):
+        return Selection(nothing=True)
+    return Selection(account_id)
+
+
+async def _aws_id_of(db: Executor, ref: str) -> str | None:
+    found = await find_account(db, ref)
+    return found.account_id if found else None
 
 
 def _is_aws_id(ref: str) -> bool:

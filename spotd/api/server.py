@@ -28,6 +28,9 @@ from spotd.errors import InvalidInput
 log = structlog.get_logger(__name__)
 
 MAX_BODY = 1024 * 1024
+MAX_LINE = 64 * 1024
+"""Longest request line: four tags of AWS's greatest length, each character escaped, fit."""
+
 LONGEST_SOCKET_PATH = 100
 """Linux allows 107 bytes in `sun_path`; see unix(7)."""
 
@@ -104,7 +107,9 @@ class ApiServer:
                 field="api.host",
             )
         self._listen = listen
-        self._runner = web.AppRunner(app, handle_signals=False, shutdown_timeout=1.0, access_log=None)
+        self._runner = web.AppRunner(
+            app, handle_signals=False, shutdown_timeout=1.0, access_log=None, max_line_size=MAX_LINE
+        )
         self._address: tuple[str, int] | None = None
 
     @property

@@ -18,12 +18,14 @@ from spotd.api.wire import (
     PriceView,
     QuarantineView,
     RecommendationView,
+    TransitionView,
 )
 from spotd.model.account import Account
 from spotd.model.advice import Recommendation
 from spotd.model.event import Verdict
 from spotd.model.health import ComponentHealth, ComponentState
 from spotd.model.instance import StoredInstance
+from spotd.store.health import Transition
 from spotd.store.inbox import Quarantined, StoredEvent
 from spotd.store.market import Price
 
@@ -94,6 +96,13 @@ def worst(components: Mapping[str, ComponentHealth]) -> ComponentState:
     """Return the worst status of what is enabled."""
     enabled = [part.status for part in components.values() if part.enabled]
     return max(enabled, key=lambda status: status.severity, default=ComponentState.HEALTHY)
+
+
+def transition(stored: Transition) -> TransitionView:
+    """Return one change of health."""
+    return TransitionView(
+        component=stored.component, before=stored.before, after=stored.after, at=stored.at, details=stored.details
+    )
 
 
 def health(components: Mapping[str, ComponentHealth]) -> HealthView:

@@ -116,8 +116,8 @@ class Counts(Struct, frozen=True, kw_only=True):
 
     accounts: int
     instances: int
-    by_state: Mapping[str, int]
-    by_lifecycle: Mapping[str, int]
+    by_state: Mapping[State, int]
+    by_lifecycle: Mapping[Lifecycle, int]
 
 
 class Age(Struct, frozen=True, kw_only=True):
@@ -175,8 +175,8 @@ class TransitionView(Struct, frozen=True, kw_only=True):
     """One change of a component's status."""
 
     component: str
-    before: str
-    after: str
+    before: ComponentState
+    after: ComponentState
     at: datetime
     details: Mapping[str, Any]
 

@@ -124,7 +124,8 @@ class RoleCredentials:
         try:
             self._lease = await self._assume()
         except AwsError as error:
-            log.warning("aws.session_not_renewed", account_id=error.account_id, error=str(error))
+            if self._lease is not None:  # else the caller learns it
+                log.warning("aws.session_not_renewed", error=str(error))
             return error
         return None
 

@@ -1,6 +1,5 @@
 """CloudWatch: how busy instances are."""
 
-from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NamedTuple
@@ -36,7 +35,7 @@ async def cpu_usage(
     usage: dict[str, CpuUsage] = {}
     for some in batched(sorted(set(instance_ids)), MOST_QUERIES // len(STATISTICS)):
         samples = await _samples(session, region, some, window)
-        usage.update((each, _summary(each, *samples[each], now)) for each in some if _known(samples[each]))
+        usage.update((each, _summary(each, samples[each], now, hours)) for each in some if all(samples[each]))
     return usage
 
 
@@ -44,7 +43,7 @@ async def _samples(
     session: AccountSession, region: str, instance_ids: list[str], window: Mapping[str, datetime]
 ) -> Mapping[str, tuple[list[Sample], list[Sample]]]:
     """Return the averages and the peaks of each instance; a series may be spread over several pages."""
-    series: defaultdict[str, tuple[list[Sample], list[Sample]]] = defaultdict(lambda: ([], []))
+    series: dict[str, tuple[list[Sample], list[Sample]]] = {each: ([], []) for each in instance_ids}
     queries = [_query(n, each, statistic) for n, each in enumerate(instance_ids) for statistic in STATISTICS]
     async for page in session.pages("cloudwatch", region, "GetMetricData", MetricDataQueries=queries, **window):
         for row in page.rows:
@@ -75,16 +74,13 @@ def _points(row: Raw) -> list[Sample]:
     return [Sample(at.astimezone(UTC), float(value)) for at, value in pairs if isinstance(at, datetime)]
 
 
-def _known(samples: tuple[list[Sample], list[Sample]]) -> bool:
-    return all(samples)
-
-
-def _summary(instance_id: str, averages: list[Sample], peaks: list[Sample], now: datetime) -> CpuUsage:
-    newest = max(sample.at for sample in averages) + PERIOD
+def _summary(instance_id: str, samples: tuple[list[Sample], list[Sample]], now: datetime, hours: int) -> CpuUsage:
+    """A window that begins within an hour touches one hour more than it is long."""
+    averages, peaks = samples
     return CpuUsage(
         instance_id=instance_id,
         average_percent=sum(sample.percent for sample in averages) / len(averages),
         peak_percent=max(sample.percent for sample in peaks),
-        hours=len({sample.at for sample in averages}),
-        observed_at=min(newest, now),
+        hours=min(hours, len({sample.at for sample in averages})),
+        observed_at=min(max(sample.at for sample in averages) + PERIOD, now),
     )

@@ -6,6 +6,7 @@ Everything wrong is collected first, so that one run tells all of it.
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import Field, dataclass, field, fields, is_dataclass
+from functools import reduce
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,8 +15,8 @@ from spotd.config.values import Kind
 from spotd.errors import SpotdError
 
 PREFIX = "SPOTD__"
-SOCKET_PATH_LIMIT = 107
-"""Bytes the kernel takes for a unix socket's path."""
+SOCKET_PATH_LIMIT = 100
+"""Bytes for a unix socket's path: the kernel takes 107, and the socket is made beside it under a longer name."""
 
 
 class Problem(NamedTuple):
@@ -102,13 +103,9 @@ def options(section: type[Any] = Config, prefix: str = "") -> Iterator[tuple[str
             yield f"{prefix}{each.name}", each
 
 
-def flattened(config: Config) -> Iterator[tuple[str, Any]]:
-    """Yield every option's dotted path with its value."""
-    for dotted, _ in options():
-        value: Any = config
-        for name in dotted.split("."):
-            value = getattr(value, name)
-        yield dotted, value
+def flattened(config: Config) -> dict[str, Any]:
+    """Return every option's value by its dotted path."""
+    return {dotted: reduce(getattr, dotted.split("."), config) for dotted, _ in options()}
 
 
 def default_state_dir(environ: Mapping[str, str]) -> Path:

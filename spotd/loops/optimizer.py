@@ -1,7 +1,10 @@
 """The optimizer's loop: a snapshot of each account, a decision on it, and what changed by it."""
 
 import asyncio
+from collections.abc import Iterable
+from datetime import timedelta
 
+import msgspec
 import structlog
 from msgspec import Struct
 
@@ -10,7 +13,7 @@ from spotd.clock import Clock
 from spotd.config import OptimizerConfig
 from spotd.engine.optimizer import decide
 from spotd.engine.policy import Policy
-from spotd.errors import NotFound
+from spotd.errors import Conflict, NotFound
 from spotd.model import fleet as names
 from spotd.model.account import Account, Status
 from spotd.model.advice import Advice, Decision
@@ -19,17 +22,14 @@ from spotd.store.db import Database
 
 log = structlog.get_logger(__name__)
 
-FEW = 50
-"""Up to so many instances a decision takes a few milliseconds and is not worth a thread."""
-
 
 class OptimizerResult(Struct, frozen=True, kw_only=True):
-    """What one run advised, over how many accounts, and how many pieces of advice are new."""
+    """What one run advised, over how many accounts, and how many pieces of advice came or went."""
 
-    accounts: int
-    recommended: int
-    refused: int
-    changed: int
+    accounts: int = 0
+    recommended: int = 0
+    refused: int = 0
+    changed: int = 0
 
 
 class Optimizer:
@@ -38,47 +38,44 @@ class Optimizer:
     def __init__(self, *, db: Database, config: OptimizerConfig, clock: Clock, changes: Changes) -> None:
         self._db = db
         self._policy = policy_of(config)
-        self._ttl = config.recommendation_ttl
+        self._ttl = timedelta(seconds=config.recommendation_ttl)
         self._clock = clock
         self._changes = changes
 
     async def tick(self) -> OptimizerResult:
         """Advise on every active account; raises StoreUnavailable, after which earlier accounts' advice stands."""
         active = [one for one in await accounts.all_accounts(self._db) if one.status is Status.ACTIVE]
-        advised: list[Advice] = []
-        changed = 0
-        for account in active:
-            advice = await self._decide(account)
-            changed += await self._keep(account, advice)
-            advised += advice
+        results = [await self._advise(account) for account in active]
         await recommendations.expire(self._db, now=self._clock.now())
         await passes.succeeded(self._db, names.OPTIMIZER, now=self._clock.now())
-        return self._told(len(active), advised, changed)
+        return self._told(results)
+
+    async def _advise(self, account: Account) -> OptimizerResult:
+        """Decide for one account and store its advice in place of what stood before; one just removed has none."""
+        try:
+            advice = await self._decide(account)
+            replaced = await recommendations.replace(self._db, account.id, advice, now=self._clock.now(), ttl=self._ttl)
+        except (NotFound, Conflict):
+            log.info("optimizer.account_removed", account_id=account.account_id)
+            return OptimizerResult()
+        recommended = sum(one.verdict is Decision.RECOMMENDED for one in advice)
+        changed = replaced.opened + replaced.superseded
+        return OptimizerResult(accounts=1, recommended=recommended, refused=len(advice) - recommended, changed=changed)
 
     async def _decide(self, account: Account) -> tuple[Advice, ...]:
+        """Decide in a thread: a market has tens of thousands of rows, however few the instances are."""
         facts = await fleet.snapshot(self._db, account.id)
-        now = self._clock.now()
-        if len(facts.instances) <= FEW:
-            return decide(facts, self._policy, now)
-        return await asyncio.to_thread(decide, facts, self._policy, now)
+        return await asyncio.to_thread(decide, facts, self._policy, self._clock.now())
 
-    async def _keep(self, account: Account, advice: tuple[Advice, ...]) -> int:
-        """Store an account's advice in place of what stood before; return how many pieces are new."""
-        try:
-            return await recommendations.replace(self._db, account.id, advice, now=self._clock.now(), ttl=self._ttl)
-        except NotFound:
-            log.info("optimizer.account_removed", account_id=account.account_id)
-            return 0
-
-    def _told(self, number: int, advised: list[Advice], changed: int) -> OptimizerResult:
-        recommended = sum(one.verdict is Decision.RECOMMENDED for one in advised)
-        result = OptimizerResult(
-            accounts=number, recommended=recommended, refused=len(advised) - recommended, changed=changed
-        )
-        if changed:
-            log.info("optimizer.advised", recommended=recommended, refused=result.refused, changed=changed)
-            self._changes.publish("recommendations", recommended=recommended, refused=result.refused, changed=changed)
-        return result
+    def _told(self, results: Iterable[OptimizerResult]) -> OptimizerResult:
+        """Add up what was advised and tell who listens if any of it is news."""
+        facts = [msgspec.structs.asdict(one) for one in results]
+        total = OptimizerResult(**{name: sum(one[name] for one in facts) for name in OptimizerResult.__struct_fields__})
+        if total.changed:
+            told = {"recommended": total.recommended, "refused": total.refused, "changed": total.changed}
+            log.info("optimizer.advised", **told)
+            self._changes.publish("recommendations", **told)
+        return total
 
 
 def policy_of(config: OptimizerConfig) -> Policy:

@@ -12,8 +12,9 @@ from spotd.aws.session import AccountSession
 from spotd.clock import Clock, SystemClock
 from spotd.errors import StoreUnavailable
 from spotd.loops.supervisor import sheltered
+from spotd.model.account import Condition
+from spotd.store import accounts, scopes
 from spotd.store import instances as inventory
-from spotd.store import scopes
 from spotd.store.db import Database
 
 log = structlog.get_logger(__name__)
@@ -73,13 +74,22 @@ async def _store_pages(
 async def _note_load_balancers(
     session: AccountSession, db: Database, account_id: int, region: str, clock: Clock
 ) -> str | None:
-    """Store which load balancers serve each instance; what AWS refuses here is told, not raised."""
+    """Store which load balancers serve each instance; what AWS refuses here becomes a condition, it is not raised."""
+    kind = f"LoadBalancersReadable/{region}"
     try:
         membership = await ec2.load_balancers_of(session, region)
     except (AwsError, TimeoutError) as error:
+        await accounts.set_condition(db, account_id, _unreadable(kind, error, clock.now()))
         return str(error)
     await inventory.set_load_balancers(db, account_id, region, membership, now=clock.now())
+    if any(condition.type == kind for condition in (await accounts.get(db, account_id)).conditions):
+        await accounts.clear_condition(db, account_id, kind)
     return None
+
+
+def _unreadable(kind: str, error: Exception, now: datetime) -> Condition:
+    reason = getattr(error, "code", type(error).__name__)
+    return Condition(type=kind, status=False, reason=reason, message=str(error), observed_at=now)
 
 
 async def _mark_failed(db: Database, scope: tuple[int, str, int], error: Exception, now: datetime) -> None:

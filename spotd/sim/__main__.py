@@ -5,6 +5,7 @@ import asyncio
 import json
 import os
 import signal
+import stat
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -45,6 +46,8 @@ def _options(arguments: Sequence[str] | None) -> Options:
     parser.add_argument("--watch-stdin", action="store_true", help="end when standard input closes")
     parser.add_argument("--no-data", dest="data", action="store_const", const=None, help="ignore SPOTD_DATA")
     values = vars(parser.parse_args(arguments))
+    if values["watch_stdin"] and not _watchable(sys.stdin.fileno()):
+        parser.error("--watch-stdin needs a pipe or a terminal as standard input")
     for name in ("regions", "enabled"):
         values[name] = tuple(region for region in values[name].split(",") if region)
     return Options(**values)
@@ -105,6 +108,11 @@ def _stop_event(options: Options) -> asyncio.Event:
     if options.watch_stdin:
         loop.add_reader(sys.stdin.fileno(), _stdin_ready, stop)
     return stop
+
+
+def _watchable(descriptor: int) -> bool:
+    mode = os.fstat(descriptor).st_mode
+    return stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) or os.isatty(descriptor)
 
 
 def _stdin_ready(stop: asyncio.Event) -> None:

@@ -22,7 +22,7 @@ _LARGE = {
     "r8g": 0.11782, "t2": 0.0928, "t3": 0.0832, "t3a": 0.0752, "t4g": 0.0672, "i3": 0.156, "i4i": 0.172, "z1d": 0.186,
 }  # fmt: skip
 _SINGLE = {
-    "m1.small": 0.044, "m3.medium": 0.067, "g4dn.xlarge": 0.526, "g4dn.2xlarge": 0.752, "g4dn.4xlarge": 1.204,
+    "m3.medium": 0.067, "g4dn.xlarge": 0.526, "g4dn.2xlarge": 0.752, "g4dn.4xlarge": 1.204,
     "g4dn.8xlarge": 2.176, "g4dn.12xlarge": 3.912, "g5.xlarge": 1.006, "g5.2xlarge": 1.212, "g5.4xlarge": 1.624,
     "g5.8xlarge": 2.448, "g5.12xlarge": 5.672, "p3.2xlarge": 3.06, "p3.8xlarge": 12.24,
 }  # fmt: skip
@@ -44,6 +44,7 @@ class Catalogue:
 
     def __init__(self, data: Path | None, seed: int) -> None:
         self.types: Mapping[str, Any] = _instance_types(data)
+        self._offered = _offerings(self.types)
         self._recorded = _on_demand(data)
         self.spot: Mapping[tuple[str, str], float] = _spot(data)
         self.advisor: Mapping[str, Any] = _advisor(data) or self._made_advisor(seed)
@@ -51,6 +52,8 @@ class Catalogue:
     def on_demand(self, region: str, instance_type: str, system: str = LINUX) -> float | None:
         """USD an hour on demand, or None where no price is known."""
         recorded = self._recorded.get((region, instance_type))
+        if recorded is None and instance_type not in self.offered(region):
+            return None
         linux = recorded if recorded is not None else _from_table(region, instance_type)
         if linux is None or system == LINUX:
             return linux
@@ -60,6 +63,10 @@ class Catalogue:
         vcpus: int = facts["VCpuInfo"]["DefaultVCpus"]
         rate = _WINDOWS_PER_VCPU_BURSTABLE if facts.get("BurstablePerformanceSupported") else _WINDOWS_PER_VCPU
         return round(linux + rate * vcpus, 6)
+
+    def offered(self, region: str) -> frozenset[str]:
+        """The types that a region offers at all."""
+        return self._offered.get(region, frozenset())
 
     def sold_in(self, region: str) -> Iterator[str]:
         """The types that have a list price in a region."""
@@ -130,6 +137,15 @@ def _instance_types(data: Path | None) -> Mapping[str, Any]:
     from moto.ec2.models.instance_types import INSTANCE_TYPES  # noqa: PLC0415 - after moto's environment is set
 
     return dict(INSTANCE_TYPES)
+
+
+def _offerings(types: Mapping[str, Any]) -> Mapping[str, frozenset[str]]:
+    from moto.ec2.models.instance_types import INSTANCE_TYPE_OFFERINGS  # noqa: PLC0415 - after moto's environment is set
+
+    return {
+        region: frozenset(row["InstanceType"] for row in rows if row["InstanceType"] in types)
+        for region, rows in INSTANCE_TYPE_OFFERINGS["region"].items()
+    }
 
 
 def _advisor(data: Path | None) -> Mapping[str, Any] | None:

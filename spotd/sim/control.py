@@ -207,17 +207,11 @@ class Control:
     def _change(self, action: str, body: Body) -> Any:
         ids = body.get("instance_ids") or [body["instance_id"]]
         for instance_id in ids:
-            account_id, region, instance = self._sim.world.find_instance(instance_id)
+            _account, _region, instance = self._sim.world.find_instance(instance_id)
             getattr(instance, action)()
             if body.get("forget"):
-                self._forget(self._sim.world.ec2(account_id, region), instance)
+                self._sim.director.forget(instance_id)
         return {"instance_ids": ids}
-
-    def _forget(self, backend: Any, instance: Any) -> None:
-        self._sim.director.tick()
-        for reservation in list(backend.reservations.values()):
-            if instance in reservation.instances:
-                reservation.instances.remove(instance)
 
     async def event(self, body: Body) -> Any:
         """Put an event, as given, on the bus of its own account and region."""

@@ -11,6 +11,9 @@ from spotd.sim.workloads import CATALOGUE, Load, Workload
 _ARM_IMAGES = {workloads.LINUX: workloads.LINUX_ARM, workloads.UBUNTU: workloads.UBUNTU_ARM}
 _X86_IMAGES = {arm: x86 for x86, arm in _ARM_IMAGES.items()}
 _ENVIRONMENTS = ("production", "staging")
+_STRIDE = 5  # without a common factor with the catalogue's length, so that the walk meets every kind
+_REGION_STRIDE = 7
+_LEAST_GROUPS = 6
 _SHORT = {"production": "prod", "staging": "stag"}
 
 
@@ -64,7 +67,7 @@ def _region(random: Random, region: str, count: int, *, environment: str, start:
         if left <= 0:
             return
         workload = _pick(random, number, start)
-        size = min(left, random.randint(*workload.sizes))
+        size = min(left, random.randint(*workload.sizes), max(1, count // _LEAST_GROUPS))
         copies = names[workload.name] = names.get(workload.name, 0) + 1
         name = "-".join([_SHORT[environment], workload.name, *([str(copies)] if copies > 1 else [])])
         yield _group(random, workload, region, size, _group_tags(workload, name, environment))
@@ -72,9 +75,9 @@ def _region(random: Random, region: str, count: int, *, environment: str, start:
 
 
 def _pick(random: Random, number: int, start: int) -> Workload:
-    """The first groups of a region walk through the catalogue, so that each fleet has every kind; then it is chance."""
-    if number < len(CATALOGUE) // 2:
-        return CATALOGUE[(number * 2 + start) % len(CATALOGUE)]
+    """The first groups of a region walk through the catalogue, so that small fleets are mixed too; then it is chance."""
+    if number < len(CATALOGUE):
+        return CATALOGUE[(number * _STRIDE + start * _REGION_STRIDE) % len(CATALOGUE)]
     return random.choices(CATALOGUE, [workload.weight for workload in CATALOGUE])[0]
 
 

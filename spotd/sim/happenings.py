@@ -10,6 +10,7 @@ from spotd.sim.launching import replace
 from spotd.sim.world import World
 
 NOTICE = timedelta(minutes=2)
+SHOWN_AFTER_END = timedelta(hours=1)
 _VIA = {"running": "pending", "stopped": "stopping", "terminated": "shutting-down"}
 
 
@@ -19,6 +20,7 @@ class Director:
     def __init__(self, world: World) -> None:
         self._world = world
         self._states = {instance.id: instance.state for _account, _region, instance in world.instances()}
+        self._ended: dict[str, datetime] = {}
         self._next: dict[str, datetime] = {}
 
     def somebody_listens(self) -> None:
@@ -39,6 +41,9 @@ class Director:
             if now >= ends_at:
                 self._reclaim(instance_id)
         self._tell_changes()
+        for instance_id, ended_at in list(self._ended.items()):
+            if now - ended_at > SHOWN_AFTER_END:
+                self.forget(instance_id)
 
     def _due(self, what: str, now: datetime, every: float) -> bool:
         at = self._next.get(what)
@@ -81,12 +86,24 @@ class Director:
         successor = replace(self._world, account_id, region, instance)
         self._world.record("reclaimed", instance_id=instance_id, replaced_by=successor)
 
+    def forget(self, instance_id: str) -> None:
+        """Stop listing an instance, as AWS does about an hour after its end."""
+        self._tell_changes()
+        self._ended.pop(instance_id, None)
+        account_id, region, instance = self._world.find_instance(instance_id)
+        backend = self._world.ec2(account_id, region)
+        for reservation in list(backend.reservations.values() if backend is not None else ()):
+            if instance in reservation.instances:
+                reservation.instances.remove(instance)
+
     def _tell_changes(self) -> None:
         for _account, _region, instance in list(self._world.instances()):
             before, state = self._states.get(instance.id), instance.state
             if state == before:
                 continue
             self._states[instance.id] = state
+            if state == "terminated":
+                self._ended[instance.id] = self._world.now()
             for step in (_VIA.get(state), state):
                 if step is not None:
                     self._tell_state(instance.id, step)

@@ -1,6 +1,7 @@
 """Who calls: access keys, signatures, assumed roles with their trust policies, and what policies allow."""
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -17,6 +18,7 @@ from spotd.sim.errors import ServiceError
 from spotd.sim.protocol import Call
 
 MAX_SKEW = timedelta(minutes=15)
+_ROLE_ARN = re.compile(r"arn:aws:iam::\d{12}:role/[\w+=,.@/-]+")
 _IAM_PREFIX = {"elbv2": "elasticloadbalancing"}
 _ALWAYS_ALLOWED = frozenset({"sts.GetCallerIdentity"})
 
@@ -94,6 +96,8 @@ class Identities:
     def assume(self, call: Call, principal: Principal, now: datetime) -> tuple[str, Principal]:
         """A new session of the role, if its trust policy lets this caller in: (access key id, session)."""
         arn = str(call.params["RoleArn"])
+        if not _ROLE_ARN.fullmatch(arn):
+            raise ServiceError("ValidationError", f"{arn} is invalid")
         account_id, name = arn.split(":")[4], arn.rpartition("/")[2]
         role = self._role(account_id, arn)
         if role is None or not _trusted(json.loads(role.assume_role_policy_document), call, principal):

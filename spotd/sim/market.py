@@ -4,6 +4,7 @@ A price holds for hours and then moves a little (as since AWS's smoothing of Nov
 two slow waves and small steps. Levels come from recorded prices, else from the Advisor's savings, else from chance.
 """
 
+import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,10 +12,11 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from random import Random
 from typing import Any
+from zlib import crc32
 
 from spotd.sim.catalogue import LINUX, WINDOWS, Catalogue
 from spotd.sim.errors import ServiceError
-from spotd.sim.paging import page
+from spotd.sim.paging import opened, token
 from spotd.sim.protocol import Call
 from spotd.sim.world import World
 
@@ -52,7 +54,7 @@ class Pool:
         """USD an hour during a slot (slots are counted from 2020)."""
         days = slot * SLOT / timedelta(days=1)
         wave = 0.05 * math.sin(days / 9 + self.phases[0]) + 0.03 * math.sin(days / 2.3 + self.phases[1])
-        step = Random(f"{self.key}/{slot // 2}").uniform(-0.02, 0.02)  # noqa: S311 - reproducible
+        step = 0.04 * (crc32(f"{self.key}/{slot // 2}".encode()) / 0xFFFFFFFF - 0.5)
         return min(self.ceiling, self.level * (1 + wave + step))
 
     def began(self, slot: int) -> datetime:
@@ -64,6 +66,24 @@ class Pool:
         return (moment - self.offset - _EPOCH) // SLOT
 
 
+@dataclass(frozen=True, slots=True)
+class Span:
+    """From when to when prices are asked for: the price in force at the start is part of it."""
+
+    start: datetime
+    end: datetime
+
+    def holds(self, pool: Pool, slot: int) -> bool:
+        """Whether a pool's slot belongs to it."""
+        began = pool.began(slot)
+        return began <= self.end and (began >= self.start or slot == pool.slot_at(self.start))
+
+    def slots(self) -> range:
+        """Every slot that may belong to it, newest first."""
+        newest, oldest = ((moment - _EPOCH) // SLOT for moment in (self.end, self.start))
+        return range(newest, oldest - 2, -1)
+
+
 class Market:
     """Prices of all pools, and the operation that tells them."""
 
@@ -71,7 +91,6 @@ class Market:
         self._catalogue = catalogue
         self._seed = seed
         self._pool = lru_cache(maxsize=50_000)(self._make_pool)
-        self._pages: dict[object, Sequence[Mapping[str, Any]]] = {}
 
     def pool(self, region: str, zone_id: str, instance_type: str, system: str) -> Pool | None:
         """The pool of a type in a zone, or None where the type is not sold."""
@@ -99,35 +118,34 @@ class Market:
         return ceiling * (1 - row["s"] / 100) * random.uniform(0.9, 1.12)
 
     def describe_spot_price_history(self, world: World, call: Call) -> Mapping[str, Any]:
-        """`ec2.DescribeSpotPriceHistory`: newest first; the price in force at StartTime is part of the answer."""
+        """`ec2.DescribeSpotPriceHistory`: newest first; a token is the place in that order where the page ended."""
         now = world.now()
         end = min(_aware(call.params.get("EndTime")) or now, now)
         start = max(_aware(call.params.get("StartTime")) or now - HISTORY, now - HISTORY)
-        size = int(call.params.get("MaxResults") or PAGE)
-        rows = self._rows(world, call, start, end)
-        found, following = page(rows, next_token=call.params.get("NextToken"), size=min(size, PAGE))
-        return {"NextToken": following or "", "SpotPriceHistory": found}
+        size = min(int(call.params.get("MaxResults") or PAGE), PAGE)
+        # Each pool changes once a slot, always at the same offset: slot by slot, late pools first, is newest first.
+        pools = sorted(self._pools(world, call), key=lambda item: (item[0].offset, item[0].key), reverse=True)
+        rows: list[Mapping[str, Any]] = []
+        for place, row in _rows(pools, Span(start, end), opened(call.params.get("NextToken"))):
+            if len(rows) == size:
+                return {"NextToken": token(place), "SpotPriceHistory": rows}
+            if all(_meets(row, item) for item in call.params.get("Filters", [])):
+                rows.append(row)
+        return {"NextToken": "", "SpotPriceHistory": rows}
 
-    def _rows(self, world: World, call: Call, start: datetime, end: datetime) -> Sequence[Mapping[str, Any]]:
-        # The pages of one listing repeat its parameters: the list is made for the first and kept for the others.
-        query = {name: value for name, value in call.params.items() if name not in {"NextToken", "MaxResults"}}
-        key = (call.account_id, call.region, repr(query))
-        if not call.params.get("NextToken") or key not in self._pages:
-            if len(self._pages) > 64:  # noqa: PLR2004 - listings kept at once
-                self._pages.clear()
-            rows = [row for row in self._all_rows(world, call, start, end) if _matches(row, call.params)]
-            self._pages[key] = sorted(rows, key=lambda row: row["Timestamp"], reverse=True)
-        return self._pages[key]
-
-    def _all_rows(self, world: World, call: Call, start: datetime, end: datetime) -> Iterator[Mapping[str, Any]]:
+    def _pools(self, world: World, call: Call) -> Iterator[tuple[Pool, Mapping[str, str]]]:
         names = self._types(call)
         products = _wanted(call.params, "ProductDescriptions", "product-description") or _DEFAULT_PRODUCTS
         for zone, zone_id in world.zones(call.account_id, call.region).items():
-            for name in names:
-                for product in products:
-                    pool = self.pool(call.region, zone_id, name, _system(product))
-                    fixed = {"AvailabilityZone": zone, "AvailabilityZoneId": zone_id, "InstanceType": name}
-                    yield from _changes(pool, {**fixed, "ProductDescription": product}, start, end) if pool else ()
+            if zone != call.params.get("AvailabilityZone", zone) or zone_id != call.params.get(
+                "AvailabilityZoneId", zone_id
+            ):
+                continue
+            for name, product in itertools.product(names, products):
+                pool = self.pool(call.region, zone_id, name, _system(product))
+                fixed = {"AvailabilityZone": zone, "AvailabilityZoneId": zone_id, "InstanceType": name}
+                if pool is not None:
+                    yield pool, {**fixed, "ProductDescription": product}
 
     def _types(self, call: Call) -> Sequence[str]:
         wanted = _wanted(call.params, "InstanceTypes", "instance-type")
@@ -137,10 +155,19 @@ class Market:
         return wanted or list(self._catalogue.sold_in(call.region))
 
 
-def _changes(pool: Pool, fixed: Mapping[str, Any], start: datetime, end: datetime) -> Iterator[Mapping[str, Any]]:
-    """The changes within a span, and the last one before it."""
-    for slot in range(pool.slot_at(start), pool.slot_at(end) + 1):
-        yield {**fixed, "SpotPrice": f"{pool.price(slot):.6f}", "Timestamp": pool.began(slot)}
+def _rows(
+    pools: Sequence[tuple[Pool, Mapping[str, str]]], span: Span, after: str
+) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """(place, row) in order, from the given place on."""
+    first_slot, _, first_pool = after.partition("/")
+    slots = span.slots() if not after else range(int(first_slot), span.slots().stop, -1)
+    skipped = int(first_pool or 0)
+    for slot in slots:
+        for number, (pool, fixed) in enumerate(pools):
+            if number >= skipped and span.holds(pool, slot):
+                price = {"SpotPrice": f"{pool.price(slot):.6f}", "Timestamp": pool.began(slot)}
+                yield f"{slot}/{number}", {**fixed, **price}
+        skipped = 0
 
 
 def _system(product: str) -> str:
@@ -154,11 +181,8 @@ def _wanted(params: Mapping[str, Any], name: str, filter_name: str) -> list[str]
     return [*dict.fromkeys([*params.get(name, []), *filtered])]
 
 
-def _matches(row: Mapping[str, Any], params: Mapping[str, Any]) -> bool:
-    for name in ("AvailabilityZone", "AvailabilityZoneId"):
-        if params.get(name) and row[name] != params[name]:
-            return False
-    return all(row[_filter_field(item["Name"])] in item["Values"] for item in params.get("Filters", []))
+def _meets(row: Mapping[str, Any], item: Mapping[str, Any]) -> bool:
+    return row[_filter_field(item["Name"])] in item["Values"]
 
 
 def _filter_field(name: str) -> str:

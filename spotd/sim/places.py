@@ -20,7 +20,6 @@ class Places:
     def __init__(self, world: World, catalogue: Catalogue) -> None:
         self._world = world
         self._catalogue = catalogue
-        self._offered: dict[str, Sequence[str]] = {}
 
     def describe_regions(self, call: Call) -> Mapping[str, Any]:
         """`DescribeRegions`: with AllRegions also those the account has not opted into."""
@@ -65,7 +64,7 @@ class Places:
 
     def describe_instance_types(self, call: Call) -> Mapping[str, Any]:
         """`DescribeInstanceTypes`: those offered in the region, or the named ones."""
-        wanted = call.params.get("InstanceTypes") or sorted(self._types_in(call.region))
+        wanted = call.params.get("InstanceTypes") or sorted(self._catalogue.offered(call.region))
         unknown = [name for name in wanted if name not in self._catalogue.types]
         if unknown:
             message = f"The following supplied instance types do not exist: [{', '.join(unknown)}]"
@@ -85,23 +84,13 @@ class Places:
             raise ServiceError("InvalidParameterValue", f"Value ({by}) for parameter LocationType is invalid.")
         rows = [
             {"InstanceType": name, "LocationType": by, "Location": place}
-            for name in sorted(self._types_in(call.region))
+            for name in sorted(self._catalogue.offered(call.region))
             for place in places[by]
         ]
         kept = [row for row in rows if passes(row, call.params.get("Filters", []))]
         size = int(call.params.get("MaxResults") or len(kept) or 1)
         found, following = page(kept, next_token=call.params.get("NextToken"), size=size)
         return {"InstanceTypeOfferings": found, "NextToken": following}
-
-    def _types_in(self, region: str) -> Sequence[str]:
-        if region not in self._offered:
-            from moto.ec2.models.instance_types import INSTANCE_TYPE_OFFERINGS  # noqa: PLC0415 - after moto's set-up
-
-            rows = INSTANCE_TYPE_OFFERINGS["region"].get(region, [])
-            self._offered[region] = [
-                row["InstanceType"] for row in rows if row["InstanceType"] in self._catalogue.types
-            ]
-        return self._offered[region]
 
 
 def _opt_in_status(region: str, enabled: Sequence[str]) -> str:

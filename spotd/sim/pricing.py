@@ -7,6 +7,7 @@ as unused reservation, as allocated reservation at zero dollars, and on dedicate
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 from zlib import crc32
 
@@ -39,6 +40,11 @@ class _Variant:
     usage: str
     factor: float
 
+    def fits(self, exact: Mapping[str, str]) -> bool:
+        """Whether filters by exact value leave this variant."""
+        status, tenancy = exact.get("capacitystatus", self.status), exact.get("tenancy", self.tenancy)
+        return (status, tenancy) == (self.status, self.tenancy)
+
 
 _VARIANTS = (
     _Variant("Used", "Shared", "BoxUsage", 1.0),
@@ -66,14 +72,16 @@ class Pricing:
         return result | ({"NextToken": following} if following else {})
 
     def _candidates(self, filters: Sequence[Mapping[str, str]]) -> Iterator[tuple[Mapping[str, str], float]]:
-        regions = _narrowed(filters, {"regionCode": LOCATIONS, "location": {v: k for k, v in LOCATIONS.items()}})
-        named = {item["Value"] for item in filters if item["Field"] == "instanceType" and item["Type"] == "TERM_MATCH"}
-        for region in regions:
-            for name in sorted(named) if named else sorted(self._catalogue.types):
-                for system in (LINUX, WINDOWS):
-                    price = self._catalogue.on_demand(region, name, system)
-                    for variant in _VARIANTS if price is not None else ():
-                        yield self._attributes(region, name, system, variant), (price or 0.0) * variant.factor
+        """Every product that exact filters on its main fields leave; the other filters are not applied yet."""
+        exact = {item["Field"]: item["Value"] for item in filters if item["Type"] in {"TERM_MATCH", "EQUALS"}}
+        named = exact.get("instanceType")
+        systems = [name for name in (LINUX, WINDOWS) if exact.get("operatingSystem", name) == name]
+        variants = [variant for variant in _VARIANTS if variant.fits(exact)]
+        for region in (code for code, place in LOCATIONS.items() if _is_wanted(exact, code, place)):
+            for name, system in product([named] if named else sorted(self._catalogue.types), systems):
+                price = self._catalogue.on_demand(region, name, system)
+                for variant in variants if price is not None else ():
+                    yield self._attributes(region, name, system, variant), (price or 0.0) * variant.factor
 
     def _attributes(self, region: str, name: str, system: str, variant: _Variant) -> Mapping[str, str]:
         facts = self._catalogue.types.get(name, {})
@@ -99,21 +107,15 @@ class Pricing:
         }
 
 
-def _narrowed(filters: Sequence[Mapping[str, str]], fields: Mapping[str, Mapping[str, str]]) -> Sequence[str]:
-    """The regions that exact filters leave; every one without such a filter."""
-    for item in filters:
-        if item["Type"] == "TERM_MATCH" and item["Field"] in fields:
-            if item["Field"] == "regionCode":
-                return [item["Value"]] if item["Value"] in LOCATIONS else []
-            return [code for location, code in fields["location"].items() if location == item["Value"]]
-    return list(LOCATIONS)
+def _is_wanted(exact: Mapping[str, str], code: str, place: str) -> bool:
+    return exact.get("regionCode", code) == code and exact.get("location", place) == place
 
 
 def _passes(attributes: Mapping[str, str], item: Mapping[str, str]) -> bool:
     value, wanted = attributes.get(item["Field"], ""), item["Value"]
     match item["Type"]:
         case "TERM_MATCH" | "EQUALS":
-            return value.lower() == wanted.lower()
+            return value == wanted
         case "ANY_OF":
             return value in wanted.split(",")
         case "NONE_OF":

@@ -13,6 +13,7 @@ from spotd.sim import shapes
 from spotd.sim.errors import ServiceError
 
 _SCOPE = re.compile(r"Credential=([^/]+)/(\d{8})/([^/]+)/([^/]+)/aws4_request")
+_CLASSIC_ELB = "2012-06-01"
 _SERVICES = {"monitoring": "cloudwatch", "elasticloadbalancing": "elbv2"}
 
 
@@ -75,9 +76,11 @@ def call_of(request: HttpRequest) -> Call | None:
     target = request.headers.get("x-amz-target")
     if target:
         return Call(service, target.rpartition(".")[2], region, access_key_id, "json", request)
-    operation = dict(form(request)).get("Action", "")
+    fields = form(request)
+    if fields.get("Version") == _CLASSIC_ELB:
+        service = "elb"
     protocol = "ec2" if service == "ec2" else "query"
-    return Call(service, operation, region, access_key_id, protocol, request)
+    return Call(service, fields.get("Action", ""), region, access_key_id, protocol, request)
 
 
 def form(request: HttpRequest) -> Mapping[str, str]:

@@ -98,7 +98,7 @@ CATALOGUE = (
         sizes=(1, 3),
     ),
     Workload(
-        name="trainer", team="ml", types=("g4dn.xlarge", "g5.2xlarge", "g4dn.2xlarge"), image=DEEP_LEARNING,
+        name="trainer", team="ml", types=("g4dn.xlarge", "g4dn.2xlarge", "g4dn.4xlarge"), image=DEEP_LEARNING,
         load=BATCH, weight=1, sizes=(1, 2), spot=0.3, volumes=((200, "gp3"),),
     ),
     Workload(
@@ -122,7 +122,7 @@ CATALOGUE = (
         weight=1, sizes=(1, 3), volumes=((50, "gp3"), (300, "st1")),
     ),
     Workload(
-        name="mail-relay", team="corp-it", types=("m3.medium", "m1.small"), image=LEGACY_PV, load=IDLE, weight=0.3,
+        name="mail-relay", team="corp-it", types=("m3.medium", "m3.large"), image=LEGACY_PV, load=IDLE, weight=0.3,
         sizes=(1, 1), managed=False, volumes=((8, "standard"),),
     ),
 )  # fmt: skip

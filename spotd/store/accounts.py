@@ -68,9 +68,9 @@ async def all_accounts(db: Executor) -> tuple[Account, ...]:
     return tuple(_account(row) for row in await db.fetch(SQL["all_accounts"]))
 
 
-async def counts(db: Executor, id: int | None = None) -> Mapping[Status, int]:  # noqa: A002
+async def count_by_status(db: Executor, account_id: str | None = None) -> Mapping[Status, int]:
     """Return how many accounts have each status, all of them or just one."""
-    sql, args = SQL.filtered("count_accounts", account=id)
+    sql, args = SQL.filtered("count_accounts", account_id=account_id)
     return {Status(row["status"]): int(row["number"]) for row in await db.fetch(sql, *args)}
 
 

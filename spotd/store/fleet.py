@@ -11,7 +11,6 @@ async def snapshot(db: Database, account_id: int) -> Fleet:
         account = await accounts.get(view, account_id)
         found = await instances.live(view, account_id)
         regions = sorted({stored.instance.region for stored in found})
-        known = await passes.all_passes(view)
         return Fleet(
             account_id=account.account_id,
             instances=found,
@@ -20,5 +19,5 @@ async def snapshot(db: Database, account_id: int) -> Fleet:
             on_demand=await market.on_demand_prices(view, regions),
             advisor=await market.advisor_rates(view, regions),
             cpu=await market.cpu_usage(view, account_id),
-            confirmed={name: one.last_ok_at for name, one in known.items() if one.last_ok_at is not None},
+            confirmed=await passes.last_good(view),
         )

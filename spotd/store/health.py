@@ -58,12 +58,10 @@ async def record_transition(
     """Remember a change of status and add it to the history."""
     async with db.transaction() as tx:
         await save_standing(tx, component, after, since=at)
-        await tx.execute(
-            SQL["insert_transition"], component, before.value, after.value, at, to_json(details or {})
-        )
+        await tx.execute(SQL["insert_transition"], component, before.value, after.value, at, to_json(details or {}))
 
 
-async def history(
+async def history_page(
     db: Executor, *, component: str | None = None, limit: int = 100, cursor: str | None = None
 ) -> Page[Transition]:
     """Return changes, the newest first; raises InvalidInput for a cursor we did not make."""

@@ -15,7 +15,7 @@ from spotd.errors import InvalidInput
 from spotd.model.instance import LIVE, Instance, State, StoredInstance
 from spotd.store import scopes
 from spotd.store.db import Executor
-from spotd.store.db.values import Row, to_json
+from spotd.store.db.values import to_json
 from spotd.store.instance_rows import facts_of, stored_instance
 from spotd.store.paging import Page, id_of, in_slices, page_of
 from spotd.store.statements import load
@@ -99,7 +99,9 @@ async def close_pass(
         if not await scopes.hold(tx, account_id, region, generation):
             return 0
         rows = await tx.fetch(SQL["live_ids"], account_id, region)
-        gone = [row["instance_id"] for row in rows if row["instance_id"] not in seen and row["generation"] <= generation]
+        gone = [
+            row["instance_id"] for row in rows if row["instance_id"] not in seen and row["generation"] <= generation
+        ]
         await tx.execute_many(SQL["end_instance"], [(account_id, instance_id, now) for instance_id in gone])
         await scopes.complete(tx, account_id, region, generation, seen=len(seen), now=now)
         return len(gone)
@@ -169,8 +171,12 @@ async def live(db: Executor, account_id: int, region: str | None = None) -> tupl
 async def pools_in_use(db: Executor, account_id: int | None = None) -> tuple[PoolUse, ...]:
     """Return the types and products in use, by region, of one account or of all."""
     sql, args = SQL.filtered("pools_in_use", account=account_id)
-    rows = await db.fetch(sql, *args)
-    return tuple(msgspec.convert(dict(row), PoolUse) for row in rows)
+    return tuple(
+        PoolUse(
+            region=row["region"], instance_type=row["instance_type"], product=row["product"], number=int(row["number"])
+        )
+        for row in await db.fetch(sql, *args)
+    )
 
 
 async def running_ids(db: Executor, account_id: int) -> Mapping[str, tuple[str, ...]]:
@@ -220,7 +226,7 @@ async def _write(
         for instance, digest in found
         if _is_news(instance, digest, generation, known.get(instance.instance_id))
     ]
-    rows = await in_slices(lambda item: _row(scope, *item, now), changed)
+    rows = await in_slices(lambda item: _row(scope, item[0], item[1], now), changed)
     await tx.execute_many(SQL["upsert_instance"], rows)
     return len(rows)
 

@@ -1,4 +1,4 @@
-"""The fleet in figures. What is not known is None, never zero; an `account_id` is `accounts.id`, None for all."""
+"""The fleet in figures. What is not known is None, never zero; an `account_id` is the 12 digits, None for all."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -50,21 +50,34 @@ class Cpu(Struct, frozen=True, kw_only=True):
     oldest: datetime | None
 
 
-async def counts(db: Executor, account_id: int | None = None) -> Counts:
+class Overview(Struct, frozen=True, kw_only=True):
+    """Everything in figures, at one moment."""
+
+    counts: Counts
+    cost: Cost
+    cpu: Cpu
+
+
+async def read(db: Executor, account_id: str | None = None) -> Overview:
+    """Return all figures of one account or of all."""
+    return Overview(counts=await counts(db, account_id), cost=await cost(db, account_id), cpu=await cpu(db, account_id))
+
+
+async def counts(db: Executor, account_id: str | None = None) -> Counts:
     """Count accounts and instances."""
-    sql, args = SQL.filtered("count_instances", account=account_id)
+    sql, args = SQL.filtered("count_instances", account_id=account_id)
     by_state: dict[State, int] = {}
     by_lifecycle: dict[Lifecycle, int] = {}
     for row in await db.fetch(sql, *args):
         state, lifecycle, number = State(row["state"]), Lifecycle(row["lifecycle"]), int(row["number"])
         by_state[state] = by_state.get(state, 0) + number
         by_lifecycle[lifecycle] = by_lifecycle.get(lifecycle, 0) + number
-    return Counts(accounts=await accounts.counts(db, account_id), by_state=by_state, by_lifecycle=by_lifecycle)
+    return Counts(accounts=await accounts.count_by_status(db, account_id), by_state=by_state, by_lifecycle=by_lifecycle)
 
 
-async def cost(db: Executor, account_id: int | None = None) -> Cost:
+async def cost(db: Executor, account_id: str | None = None) -> Cost:
     """Add up what runs: Spot at its pool's newest price, on-demand at the public price of its type."""
-    sql, args = SQL.filtered("running_costs", account=account_id)
+    sql, args = SQL.filtered("running_costs", account_id=account_id)
     rows = await db.fetch(sql, *args)
     known = [int(row["micros"]) for row in rows if row["micros"] is not None]
     times = [when for row in rows if (when := maybe_when(row["oldest"])) is not None]
@@ -76,9 +89,9 @@ async def cost(db: Executor, account_id: int | None = None) -> Cost:
     )
 
 
-async def cpu(db: Executor, account_id: int | None = None) -> Cpu:
+async def cpu(db: Executor, account_id: str | None = None) -> Cpu:
     """Average the CPU of what runs and was measured."""
-    sql, args = SQL.filtered("cpu_of_running", account=account_id)
+    sql, args = SQL.filtered("cpu_of_running", account_id=account_id)
     row = await db.fetch_one(sql, *args)
     assert row is not None
     percent = None if row["percent"] is None else float(row["percent"])

@@ -5,7 +5,6 @@ from datetime import datetime
 
 from msgspec import Struct
 
-from spotd.errors import NotFound
 from spotd.store.db import Executor
 from spotd.store.db.values import Row, from_json, maybe_when, to_json, when
 from spotd.store.paging import Page, id_of, page_of
@@ -43,9 +42,7 @@ async def create(
     expires_at: datetime | None = None,
 ) -> Token:
     """Store a token's hash; raises Conflict for one that is stored already."""
-    row = await db.fetch_one(
-        SQL["insert_token"], name, digest, to_json(sorted(scopes)), account_id, now, expires_at
-    )
+    row = await db.fetch_one(SQL["insert_token"], name, digest, to_json(sorted(scopes)), account_id, now, expires_at)
     assert row is not None
     return _token(row)
 
@@ -63,10 +60,9 @@ async def list_page(db: Executor, *, limit: int = 100, cursor: str | None = None
     return page_of([_token(row) for row in rows], limit, lambda token: (token.id,))
 
 
-async def revoke(db: Executor, id: int) -> None:  # noqa: A002 - it is the column's name
-    """Delete a token; raises NotFound."""
-    if not await db.execute(SQL["delete_token"], id):
-        raise NotFound(f"there is no token {id}")
+async def delete(db: Executor, id: int) -> bool:  # noqa: A002 - it is the column's name
+    """Revoke a token; False if there is none."""
+    return await db.execute(SQL["delete_token"], id) == 1
 
 
 def _token(row: Row) -> Token:

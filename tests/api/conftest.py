@@ -181,7 +181,6 @@ def sqlite_url(tmp_path: Path) -> str:
 @asynccontextmanager
 async def staged(url: str, state_dir: Path, *, limits: Limits | None = None) -> AsyncIterator[Stage]:
     """Run the API on this store."""
-    state_dir.mkdir(parents=True, exist_ok=True)
     clock = HandClock()
     daemon = Daemon(clock=clock, changes=Changes(capacity=100, clock=clock))
     woken: list[None] = []
@@ -227,7 +226,7 @@ def _services(db: Database, aws: Aws, daemon: Daemon, woken: list[None]) -> Serv
         health=lambda: daemon.components,
         pulses=lambda: daemon.beats,
         metrics=lambda: {"events.accepted_total": 3.0},
-        breakers=lambda: [],
+        breakers=list,
         unready=lambda: daemon.reasons,
         side_by_side=settled,
         version="0.0.0",
@@ -238,14 +237,14 @@ def _services(db: Database, aws: Aws, daemon: Daemon, woken: list[None]) -> Serv
 @pytest.fixture
 async def stage(store_url: str, tmp_path: Path) -> AsyncIterator[Stage]:
     """A running API, on each engine in turn."""
-    async with staged(store_url, tmp_path / "state") as running:
+    async with staged(store_url, tmp_path) as running:
         yield running
 
 
 @pytest.fixture
 async def lite(sqlite_url: str, tmp_path: Path) -> AsyncIterator[Stage]:
     """A running API on SQLite."""
-    async with staged(sqlite_url, tmp_path / "state") as running:
+    async with staged(sqlite_url, tmp_path) as running:
         yield running
 
 
@@ -268,7 +267,7 @@ def guarding_role(fake: FakeAws, external_id: str | None, account_id: str = ACCO
     """Let AWS open a role with this ExternalId only; None opens it to anybody."""
     until = "2027-11-23T22:00:00Z"
 
-    def assume(seen: Seen) -> aiohttp.web.Response:
+    def assume(seen: Seen) -> aiohttp.web.StreamResponse:
         if external_id is None or seen.params.get("ExternalId") == external_id:
             return role_session("ASIAROLE", "role-token", until)
         return query_refusal("AccessDenied", "not authorized to perform sts:AssumeRole", status=403)
@@ -276,5 +275,5 @@ def guarding_role(fake: FakeAws, external_id: str | None, account_id: str = ACCO
     return accepting_keys(fake, account_id).on("AssumeRole", assume)
 
 
-def _copied(answer: Any) -> Any:
+def _copied(answer: Any) -> aiohttp.web.Response:
     return aiohttp.web.Response(status=answer.status, body=answer.body, headers=answer.headers)

@@ -3,6 +3,7 @@
 import base64
 import json
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -15,9 +16,14 @@ from tests.api.conftest import ACCOUNT, NOW, OTHER, Stage
 REGION = "eu-west-1"
 
 
-def machine(number: int, **facts: object) -> Instance:
+def machine(number: int, **facts: Any) -> Instance:
     """Return one running instance."""
-    values = {"instance_id": f"i-{number:017x}", "account_id": ACCOUNT, "region": REGION, "instance_type": "m5.large"}
+    values: dict[str, Any] = {
+        "instance_id": f"i-{number:017x}",
+        "account_id": ACCOUNT,
+        "region": REGION,
+        "instance_type": "m5.large",
+    }
     return Instance(**{**values, "state": State.RUNNING, "availability_zone": f"{REGION}a", **facts})
 
 
@@ -105,7 +111,9 @@ async def test_instances_are_paged(stage: Stage) -> None:
     assert (bad.status, bad.body["errors"][0]["pointer"]) == (422, "/cursor")
 
 
-@pytest.mark.parametrize("path", ["instances", "accounts", "events", "prices", "recommendations", "tokens", "quarantine"])
+@pytest.mark.parametrize(
+    "path", ["instances", "accounts", "events", "prices", "recommendations", "tokens", "quarantine"]
+)
 async def test_limit_is_between_one_and_a_thousand(lite: Stage, path: str) -> None:
     """Every list takes a limit from 1 to 1000, a cursor of ours, and no parameter it does not know."""
     statuses = {
@@ -145,7 +153,7 @@ async def test_overview_in_figures(stage: Stage) -> None:
         machine(2, lifecycle=Lifecycle.SPOT),
         machine(3, state=State.STOPPED),
     )
-    facts = {"region": REGION, "instance_type": "m5.large", "product": "Linux/UNIX", "observed_at": NOW}
+    facts: dict[str, Any] = {"region": REGION, "instance_type": "m5.large", "product": "Linux/UNIX", "observed_at": NOW}
     await market.record_on_demand(stage.db, [OnDemandPrice(micros=107_000, **facts)])
     await market.record_spot(stage.db, [SpotPrice(az=f"{REGION}a", micros=40_000, **facts)])
     stage.clock.forward(seconds=30)
@@ -161,7 +169,7 @@ async def test_overview_in_figures(stage: Stage) -> None:
 
 async def test_prices(stage: Stage) -> None:
     """A pool's Spot price comes beside its on-demand price, with its source and time."""
-    facts = {"region": REGION, "instance_type": "m5.large", "product": "Linux/UNIX", "observed_at": NOW}
+    facts: dict[str, Any] = {"region": REGION, "instance_type": "m5.large", "product": "Linux/UNIX", "observed_at": NOW}
     await market.record_on_demand(stage.db, [OnDemandPrice(micros=107_000, **facts)])
     await market.record_spot(stage.db, [SpotPrice(az=f"{REGION}{zone}", micros=40_000, **facts) for zone in "ab"])
     items = (await stage.client.get(f"/api/v1/prices?az={REGION}a")).body["items"]

@@ -1,12 +1,19 @@
 """The published document: valid, complete, and true of the running server."""
 
+import asyncio
 from pathlib import Path
+from typing import Any
 
+import pytest
 import schemathesis
 from hypothesis import HealthCheck, given, settings
 from openapi_spec_validator import OpenAPIV31SpecValidator, validate
+from schemathesis import GenerationMode
+from schemathesis.core.failures import FailureGroup
+from schemathesis.specs.openapi import checks
 
-from tests.api.conftest import Stage
+from spotd.api.limits import Limits, Rate
+from tests.api.conftest import Stage, staged
 
 PROMISED = {
     "/livez": {"get"},
@@ -65,3 +72,56 @@ async def test_operations_have_names_and_sentences(lite: Stage) -> None:
 
     assert len({operation["operationId"] for operation in operations}) == len(operations)
     assert all(operation["summary"].endswith(".") for operation in operations)
+
+
+STREAMS = ("/api/v1/stream", "/api/v1/stream/sse")
+EXCLUDED = () or (
+    checks.positive_data_acceptance,  # AWS, not the schema, decides whether credentials are good
+    checks.unsupported_method,  # sends TRACE, whose refusal comes from the HTTP server before any route
+)
+
+
+@pytest.mark.parametrize("mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE])
+async def test_server_keeps_to_its_document(sqlite_url: str, tmp_path: Path, mode: GenerationMode) -> None:
+    """Whatever the document allows or forbids, the server answers as the document says and never breaks."""
+    plenty = Rate(burst=1e6, per_second=1e6)
+    async with staged(sqlite_url, tmp_path, limits=Limits(failures=plenty, requests=plenty)) as stage:
+        assert await broken(stage, mode) == {}
+
+
+async def broken(stage: Stage, mode: GenerationMode) -> dict[str, str]:
+    """Return what does not hold, by operation."""
+    document = (await stage.client.get("/api/v1/openapi.json")).body
+    document["paths"] = {path: item for path, item in document["paths"].items() if path not in STREAMS}
+    stage.daemon.results["optimizer"] = {"accounts": 0}
+    assert stage.client.token is not None
+    return await asyncio.to_thread(broken_operations, document, mode, stage.server.url, stage.client.token)
+
+
+def broken_operations(document: dict[str, Any], mode: GenerationMode, url: str, token: str) -> dict[str, str]:
+    """Try every operation with generated requests; return what did not hold, by operation."""
+    schema = schemathesis.openapi.from_dict(document)
+    broken = {}
+    for result in schema.get_all_operations():
+        operation: Any = result.ok()  # type: ignore[union-attr]
+        if mode is GenerationMode.NEGATIVE and not _has_input(operation):
+            continue
+        try:
+            _attempt(operation, mode, url, token)
+        except (Exception, FailureGroup) as error:  # noqa: BLE001 - collected: one must not hide another
+            broken[operation.label] = str(error)
+    return broken
+
+
+def _has_input(operation: Any) -> bool:
+    return bool(operation.body or operation.query or operation.path_parameters)
+
+
+def _attempt(operation: Any, mode: GenerationMode, url: str, token: str) -> None:
+    @settings(max_examples=40, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
+    @given(case=operation.as_strategy(generation_mode=mode))
+    def attempt(case: Any) -> None:
+        headers = {"Authorization": f"Bearer {token}"}
+        case.call_and_validate(base_url=url, headers=headers, excluded_checks=[])
+
+    attempt()

@@ -22,7 +22,9 @@ async def followed(client: Client, query: str = "") -> AsyncIterator[aiohttp.Cli
 
 
 @asynccontextmanager
-async def read_events(client: Client, path: str = STREAM, **headers: str) -> AsyncIterator[AsyncIterator[dict[str, Any]]]:
+async def read_events(
+    client: Client, path: str = STREAM, **headers: str
+) -> AsyncIterator[AsyncIterator[dict[str, Any]]]:
     """Open a stream of server-sent events; yields each as its fields, with the data decoded."""
     all_headers = {"Authorization": f"Bearer {client.token}", "Accept": "text/event-stream", **headers}
     async with client.session.get(client.url + path, headers=all_headers) as answer:

@@ -142,9 +142,7 @@ def instance(instance_id: str, *, state: str = "running", tags: Mapping[str, str
 def identity(account_id: str, arn: str | None = None) -> Answer:
     """Return an answer of GetCallerIdentity."""
     told = arn or f"arn:aws:iam::{account_id}:user/spotd"
-    return xml(
-        "GetCallerIdentity", f"<Account>{account_id}</Account><Arn>{told}</Arn><UserId>u</UserId>", wrapped=True
-    )
+    return xml("GetCallerIdentity", f"<Account>{account_id}</Account><Arn>{told}</Arn><UserId>u</UserId>", wrapped=True)
 
 
 def role_session(key: str, token: str, expiration: str) -> Answer:

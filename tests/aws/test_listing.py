@@ -145,7 +145,7 @@ async def test_a_region_at_500_is_tried_three_times(fake: FakeAws, session: Acco
 
 
 async def test_a_short_throttle_is_waited_out(fake: FakeAws, session: AccountSession) -> None:
-    """"Slower" is no failure as long as a retry gets through."""
+    """ "Slower" is no failure as long as a retry gets through."""
     fake.sequence("DescribeInstances", refusal("RequestLimitExceeded", status=503), page(instance("i-1")))
     assert len(await listed(session)) == 1
     assert len(fake.seen) == 2

@@ -84,4 +84,4 @@ def test_every_option_in_the_code_is_explained() -> None:
 )
 def test_promised_defaults(path: str, default: object) -> None:
     """Defaults that other programs and operators rely on."""
-    assert dict(config.flattened(config.load(None, {"HOME": "/home/someone"})))[path] == default
+    assert config.flattened(config.load(None, {"HOME": "/home/someone"}))[path] == default

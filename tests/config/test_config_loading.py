@@ -147,7 +147,7 @@ def test_edges_must_be_in_order(tmp_path: Path) -> None:
 
 def test_a_socket_path_the_kernel_would_refuse_is_a_problem() -> None:
     """The default socket follows a long state directory and says what to set."""
-    assert "107 bytes" in problems(None, {**HOME, "SPOTD__STATE_DIR": "/tmp/" + "x" * 110})["api.socket"]
+    assert "100 bytes" in problems(None, {**HOME, "SPOTD__STATE_DIR": "/tmp/" + "x" * 110})["api.socket"]
 
 
 def test_a_configuration_in_code_is_complete(tmp_path: Path) -> None:

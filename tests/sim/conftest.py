@@ -36,12 +36,13 @@ def account(sim: SimulatedAws) -> SimulatedAccount:
 
 
 @pytest.fixture(scope="session")
-def _session() -> aioboto3.Session:
+def aws_session() -> aioboto3.Session:
+    """One aioboto3 session for all clients."""
     return aioboto3.Session()
 
 
 @pytest.fixture
-def client(sim: SimulatedAws, _session: aioboto3.Session) -> Clients:
+def client(sim: SimulatedAws, aws_session: aioboto3.Session) -> Clients:
     """`client("ec2", account)`: an aioboto3 client that never retries; `token` and `region` if wished."""
 
     def make(
@@ -52,7 +53,7 @@ def client(sim: SimulatedAws, _session: aioboto3.Session) -> Clients:
     ) -> AbstractAsyncContextManager[Any]:
         keys = who if isinstance(who, dict) else _keys(who)
         config = Config(retries={"total_max_attempts": 1}, read_timeout=10, **options)
-        made: AbstractAsyncContextManager[Any] = _session.client(
+        made: AbstractAsyncContextManager[Any] = aws_session.client(
             service, region_name=region, endpoint_url=sim.endpoint, config=config, **keys
         )
         return made

@@ -15,7 +15,7 @@ from spotd.sim.process import SimulatedAccount, SimulatedAws
 async def eventually(check: Callable[[], Awaitable[bool]]) -> None:
     """Return when a condition of the other process holds; fail after ten seconds."""
     async with asyncio.timeout(10):
-        while not await check():
+        while not await check():  # noqa: ASYNC110 - the condition is another process's
             await asyncio.sleep(0.02)
 
 
@@ -53,7 +53,7 @@ async def test_an_interruption_is_announced_and_comes_true(
         sent = sim.control("interrupt", {"instance_id": instance_id})
 
         def is_gone(body: dict[str, Any]) -> bool:
-            return body["detail"] == {"instance-id": instance_id, "state": "terminated"}
+            return dict(body["detail"]) == {"instance-id": instance_id, "state": "terminated"}
 
         bodies = [body for body in await drained(sqs, sim, until=is_gone) if instance_id in str(body)]
     notice = next(body for body in bodies if "Interruption" in body["detail-type"])
@@ -84,7 +84,7 @@ async def test_a_group_replaces_what_it_loses(sim: SimulatedAws, account: Simula
         sim.control("interrupt", {"instance_id": lost})
 
         async def replaced() -> bool:
-            return lost not in (await members())[name]
+            return bool(lost not in (await members())[name])
 
         await eventually(replaced)
         after = await members()

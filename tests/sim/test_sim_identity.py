@@ -1,5 +1,6 @@
 """Who may call: keys, signatures, roles and their trust, policies, clocks."""
 
+import json
 from typing import Any
 
 import pytest
@@ -105,9 +106,21 @@ async def test_a_role_that_does_not_exist_is_denied(sim: SimulatedAws, account: 
         assert code(raised) == "AccessDenied"
 
 
+async def test_a_malformed_arn_is_invalid(sim: SimulatedAws, client: Any) -> None:
+    """What is no role's ARN at all is refused as such, not as denied."""
+    with pytest.raises(ClientError) as raised:
+        await assume(client, sim, "arn:aws:iam::12:user/not-a-role")
+    assert code(raised) == "ValidationError"
+
+
 async def test_trust_follows_the_policy_in_force(sim: SimulatedAws, account: SimulatedAccount, client: Any) -> None:
     """A trust policy that IAM was given through its own API decides from then on."""
-    sim.control("trust", {"role_arn": account.role_arn, "external_id": "another"})
+    condition = {"StringEquals": {"sts:ExternalId": "another"}}
+    trusted = {"AWS": f"arn:aws:iam::{sim.daemon.account_id}:root"}
+    statement = {"Effect": "Allow", "Principal": trusted, "Action": "sts:AssumeRole", "Condition": condition}
+    document = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+    async with client("iam", account) as iam:
+        await iam.update_assume_role_policy(RoleName="spotd", PolicyDocument=document)
     try:
         await assume(client, sim, account.role_arn, ExternalId="another")
         with pytest.raises(ClientError):

@@ -152,7 +152,7 @@ async def test_the_advisor_can_break(sim: SimulatedAws) -> None:
     assert raised.value.code == 503
 
 
-async def test_recorded_data_is_served_as_it_is(data: Path, _session: Any) -> None:
+async def test_recorded_data_is_served_as_it_is(data: Path, aws_session: Any) -> None:
     """With a data folder the on-demand and Spot prices, bands and types are the recorded ones."""
     with gzip.open(data / "ondemand_prices.csv.gz", "rt") as file:
         recorded = {(row["region"], row["instance_type"]): row["usd_per_hour"] for row in csv.DictReader(file)}
@@ -162,7 +162,7 @@ async def test_recorded_data_is_served_as_it_is(data: Path, _session: Any) -> No
         account = sim.accounts[0]
         keys = {"aws_access_key_id": account.access_key_id, "aws_secret_access_key": account.secret_access_key}
         options = {"endpoint_url": sim.endpoint, "region_name": "us-west-2", **keys}
-        async with _session.client("pricing", **options) as pricing, _session.client("ec2", **options) as ec2:
+        async with aws_session.client("pricing", **options) as pricing, aws_session.client("ec2", **options) as ec2:
             wanted = filters(instanceType="c5.4xlarge", regionCode="us-west-2", **USED)
             [product] = (await pricing.get_products(ServiceCode="AmazonEC2", Filters=wanted))["PriceList"]
             rows = await history(

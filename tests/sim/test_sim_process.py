@@ -1,7 +1,6 @@
 """The process: how it starts, what it leaves behind, how it ends."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -12,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from spotd.sim.process import running_simulator
+from spotd.sim.process import SimulatedAws, running_simulator
 
 SMALL = ("--instances", "4", "--regions", "us-east-1", "--accounts", "1", "--no-data")
 
@@ -30,15 +29,19 @@ def started(*options: str, stdin: int | None = None) -> Iterator[subprocess.Pope
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_it_ends_when_asked(number: signal.Signals) -> None:
-    """SIGTERM and Ctrl-C end it cleanly within two seconds, without a word."""
-    with started() as process:
+def test_it_ends_when_asked(tmp_path: Path, number: signal.Signals) -> None:
+    """SIGTERM and Ctrl-C end it cleanly within two seconds, without a word; its state file was its owner's only."""
+    file = tmp_path / "state.json"
+    with started("--state-file", str(file)) as process:
+        state, mode = json.loads(file.read_text()), file.stat().st_mode & 0o777
         asked = time.monotonic()
         process.send_signal(number)
         _, errors = process.communicate(timeout=10)
         took = time.monotonic() - asked
     assert (process.returncode, errors) == (0, b"")
     assert took < 2
+    assert {"endpoint", "advisor_url", "queue_urls", "daemon", "accounts"} <= set(state)
+    assert (mode, list(tmp_path.iterdir())) == (0o600, [file])
 
 
 def test_it_ends_with_its_input() -> None:
@@ -59,24 +62,10 @@ def test_it_ends_with_its_parent() -> None:
         assert process.returncode == 0
 
 
-def test_the_state_file_is_private(tmp_path: Path) -> None:
-    """It holds endpoint and credentials, for its owner's eyes only."""
-    file = tmp_path / "state.json"
-    with started("--state-file", str(file)):
-        state = json.loads(file.read_text())
-        mode = file.stat().st_mode & 0o777
-    assert mode == 0o600
-    assert {"endpoint", "advisor_url", "queue_urls", "daemon", "accounts"} <= set(state)
-    assert os.listdir(tmp_path) == ["state.json"]
-
-
-def test_the_same_seed_gives_the_same_world() -> None:
-    """Accounts, keys and instances repeat from run to run."""
-    seen = []
-    for _ in range(2):
-        with running_simulator(seed=5, instances=6, accounts=1) as sim:
-            seen.append((sim.accounts, sim.daemon))
-    assert seen[0] == seen[1]
+def test_the_same_seed_gives_the_same_world(sim: SimulatedAws) -> None:
+    """Accounts, keys and roles repeat from run to run, whatever lives in them."""
+    with running_simulator(seed=11, instances=6) as again:
+        assert (again.accounts, again.daemon) == (sim.accounts, sim.daemon)
 
 
 def test_something_happens_by_itself_once_somebody_listens() -> None:

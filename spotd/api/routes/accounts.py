@@ -7,8 +7,8 @@ from spotd.api.access import Scope
 from spotd.api.bodies import Connect, ConnectKeys, CreateAccount, Page, Replace, ReplaceKeys
 from spotd.api.lookup import account_of
 from spotd.api.problems import unprocessable
-from spotd.api.services import Onboarding
 from spotd.api.routing import BASE, LISTED, Answer, Call, NoQuery, Route
+from spotd.api.services import Onboarding
 from spotd.api.wire import (
     AccountView,
     Connected,

@@ -14,9 +14,7 @@ from spotd.store.market import PriceFilter
 async def list_prices(call: Call[PriceQuery, None]) -> Listing[PriceView]:
     """List the newest price of each pool beside its on-demand price, each with its source and time."""
     query = call.query
-    wanted = PriceFilter(
-        region=query.region, az=query.az, instance_type=query.instance_type, product=query.product
-    )
+    wanted = PriceFilter(region=query.region, az=query.az, instance_type=query.instance_type, product=query.product)
     page = await market.list_prices(call.services.db, wanted, limit=query.limit, cursor=query.cursor)
     return Listing(items=tuple(map(views.price, page.items)), next_cursor=page.next_cursor)
 

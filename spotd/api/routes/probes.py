@@ -14,7 +14,7 @@ from spotd.api.routing import BASE, Answer, Call, NoQuery, Route
 from spotd.api.services import Pulse, Services
 from spotd.api.wire import HealthzView, Probe
 from spotd.errors import StoreUnavailable
-from spotd.store import accounts, instances
+from spotd.store import overview
 
 TICKS_MISSED = 3
 """The health loop may miss this many intervals before the daemon counts as stuck."""
@@ -93,15 +93,15 @@ async def _facts(services: Services) -> Facts:
 async def _stored(services: Services) -> Mapping[str, Any]:
     try:
         async with asyncio.timeout(STORE_PATIENCE):
-            counts = await instances.counts(services.db)
-            by_status = await accounts.count_by_status(services.db)
+            counts = await overview.counts(services.db)
+            cost = await overview.cost(services.db)
     except (StoreUnavailable, TimeoutError):
         return {"store_answered": False}
     return {
-        "accounts": by_status,
+        "accounts": counts.accounts,
         "instances": counts.by_state,
         "lifecycles": counts.by_lifecycle,
-        "cost_micros_per_hour": counts.micros_per_hour,
+        "cost_micros_per_hour": cost.micros_per_hour,
     }
 
 

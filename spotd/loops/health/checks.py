@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from msgspec.structs import asdict
+
 from spotd.config import Config
 from spotd.config.values import Edges
 from spotd.engine import thresholds
@@ -14,24 +16,27 @@ from spotd.loops.health.gauges import QueueState
 from spotd.loops.health.measures import Disk
 from spotd.loops.health.probe import Reach
 from spotd.loops.lag import Stall
-from spotd.loops.supervisor import Outcome, Pulse
+from spotd.loops.supervisor import Outcome
+from spotd.model.fleet import ADVISOR, INSTANCE_TYPES, OPTIMIZER, PRICES, on_demand_prices, spot_prices
 from spotd.model.health import ComponentState, Reading
+from spotd.store.passes import Pass
 
 OFF = Reading(status=HEALTHY, enabled=False)
 NAMED = 10
-"""How many unreachable account-regions are named in the details."""
+"""How many of those that are in trouble the details name."""
+PRICE_SOURCES = (PRICES, ADVISOR, INSTANCE_TYPES, spot_prices(""), on_demand_prices(""))
+"""What the names of price sources begin with; CPU use is read in the same passes and is no price."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Measured:
     """One round of measurements: what took time to ask, and what the daemon knows of itself.
 
-    `facts` None: the store has not answered since the start. `lag` None: the loop is not sampled. `pulses` are as of
-    loop time `at`, in seconds.
+    `facts` None: the store has not answered since the start. `lag` None: the loop is not sampled.
+    `reached` None: AWS has not been probed since the start.
     """
 
     now: datetime
-    at: float
     started: datetime
     database: Outcome[float]
     facts: Facts | None
@@ -40,7 +45,6 @@ class Measured:
     reached: Sequence[Reach] | None
     lag: float | None
     stalls: Sequence[Stall]
-    pulses: Mapping[str, Pulse]
     queues: Sequence[QueueState]
 
     @property
@@ -92,27 +96,32 @@ def k8s_watcher(measured: Measured, config: Config) -> Reading:
 
 def optimizer(measured: Measured, config: Config) -> Reading:
     """The optimizer's last good run."""
-    pulse = measured.pulses.get("optimizer")
-    age = pass_age(pulse, measured, "optimizer")
+    last = _pass(measured, OPTIMIZER)
+    age = seconds_since(last.last_ok_at if last else None, measured.now)
     reading = Reading(
         status=thresholds.optimizer(age, config.health.thresholds.optimizer),
-        details={"last_run_age_seconds": rounded(age), **_trouble(pulse)},
+        details={"last_run_age_seconds": rounded(age)},
     )
-    return starting(reading, measured, began=has_begun(pulse), interval=config.optimizer.interval)
+    return starting(reading, measured, began=_is_since_start(age, measured), interval=config.optimizer.interval)
 
 
 def price_scraper(measured: Measured, config: Config) -> Reading:
-    """The last good pass over prices, and whether the feeds still have the shape they are read by."""
-    pulse = measured.pulses.get("prices")
-    age = pass_age(pulse, measured, "prices")
-    misshapen = sorted(measured.facts.misshapen) if measured.facts else []
+    """The last good pass over prices, whether each source still answers, and whether the feeds kept their shape."""
     interval = config.prices.interval
+    last, late = _pass(measured, PRICES), late_sources(measured, interval)
+    age = seconds_since(last.last_ok_at if last else None, measured.now)
     edges = Edges(*(multiple * interval for multiple in config.health.thresholds.price_scraper))
+    misshapen = [one.source for one in _price_passes(measured) if one.misshapen]
+    by_age = thresholds.price_scraper(age, edges, shape_ok=not misshapen)
     reading = Reading(
-        status=thresholds.price_scraper(age, edges, shape_ok=not misshapen),
-        details={"last_pass_age_seconds": rounded(age), "changed_shape": misshapen, **_trouble(pulse)},
+        status=thresholds.worst((by_age, DEGRADED)) if late else by_age,
+        details={
+            "last_pass_age_seconds": rounded(age),
+            "misshapen": misshapen[:NAMED],
+            "late": dict(list(late.items())[:NAMED]),
+        },
     )
-    return starting(reading, measured, began=has_begun(pulse), interval=interval)
+    return starting(reading, measured, began=_were_prices_tried(measured), interval=interval)
 
 
 def risk_engine(_measured: Measured, _config: Config) -> Reading:
@@ -121,15 +130,16 @@ def risk_engine(_measured: Measured, _config: Config) -> Reading:
 
 
 def ml_inference(measured: Measured, config: Config) -> Reading:
-    """The model registry's fact, as the model's own process or loop left it in the store."""
+    """The model registry's word on what serves."""
     if not config.ml.enabled:
         return OFF
     model = measured.facts.model if measured.facts else None
-    if model is None:
-        status = thresholds.ml_inference(active=False, answers=True, stand_in=False)
-        return Reading(status=status, details={"model": None})
-    status = thresholds.ml_inference(active=model.active, answers=model.answers, stand_in=model.stand_in)
-    return Reading(status=status, details={"model": model.name, "error": model.error})
+    status = thresholds.ml_inference(
+        active=model is not None and model.active,
+        answers=model is None or model.error is None,
+        stand_in=model is not None,
+    )
+    return Reading(status=status, details=asdict(model) if model else {"name": None})
 
 
 def event_loop(measured: Measured, config: Config) -> Reading:
@@ -165,14 +175,14 @@ def events(measured: Measured, config: Config) -> Reading:
     """What waits in the store's own queue, and when each SQS queue was last received from."""
     edges = config.health.thresholds
     silences = {queue.name: measured.running if queue.silence is None else queue.silence for queue in measured.queues}
-    waiting = measured.facts.unprocessed if measured.facts else 0
+    waiting = measured.facts.backlog.depth if measured.facts else 0
     status = thresholds.events(
         backlog=waiting,
         backlog_edges=edges.events_backlog,
         silence=max(silences.values(), default=None),
         silence_edges=edges.events_silence,
     )
-    oldest = seconds_since(measured.facts.oldest_unprocessed if measured.facts else None, measured.now)
+    oldest = seconds_since(measured.facts.backlog.oldest if measured.facts else None, measured.now)
     queues = [_queue_details(queue, silences[queue.name]) for queue in measured.queues]
     details = {"unprocessed": waiting, "oldest_age_seconds": rounded(oldest), "queues": queues}
     return Reading(status=status, details=details)
@@ -211,16 +221,19 @@ def starting(reading: Reading, measured: Measured, *, began: bool, interval: flo
     return Reading(status=DEGRADED, details={**reading.details, "starting": True})
 
 
-def has_begun(pulse: Pulse | None) -> bool:
-    """Whether a loop has ended a pass, good or bad, since the start."""
-    return pulse is not None and (pulse.passes > 0 or pulse.failures > 0)
+def is_starting(reading: Reading) -> bool:
+    """Whether a reading is excused because its component has not run since the start."""
+    return bool(reading.details.get("starting"))
 
 
-def pass_age(pulse: Pulse | None, measured: Measured, source: str) -> float | None:
-    """Return the seconds since a loop's last good pass: by its pulse, else by what the store remembers of it."""
-    if pulse is not None and pulse.last_ok is not None:
-        return measured.at - pulse.last_ok
-    return seconds_since(measured.facts.passes.get(source) if measured.facts else None, measured.now)
+def late_sources(measured: Measured, interval: float) -> dict[str, str]:
+    """Return why each source of prices fails that has failed for two intervals and is still being tried."""
+
+    def is_late(one: Pass) -> bool:
+        good, tried = (seconds_since(time, measured.now) for time in (one.last_ok_at, one.error_at))
+        return (good is None or good >= 2 * interval) and tried is not None and tried < 6 * interval
+
+    return {one.source: one.last_error for one in _price_passes(measured) if one.last_error and is_late(one)}
 
 
 def seconds_since(then: datetime | None, now: datetime) -> float | None:
@@ -244,8 +257,19 @@ def _is_since_start(age: float | None, measured: Measured) -> bool:
     return age is not None and age < measured.running
 
 
-def _trouble(pulse: Pulse | None) -> dict[str, Any]:
-    return {"error": pulse.last_error, "failures": pulse.failures} if pulse and pulse.failures else {}
+def _pass(measured: Measured, source: str) -> Pass | None:
+    return measured.facts.passes.get(source) if measured.facts else None
+
+
+def _price_passes(measured: Measured) -> list[Pass]:
+    known = measured.facts.passes if measured.facts else {}
+    return [known[source] for source in sorted(known) if source.startswith(PRICE_SOURCES)]
+
+
+def _were_prices_tried(measured: Measured) -> bool:
+    """Whether any source of prices was read, well or not, since the start."""
+    times = (time for one in _price_passes(measured) for time in (one.last_ok_at, one.error_at))
+    return any(time is not None and time >= measured.started for time in times)
 
 
 def _queue_details(queue: QueueState, silence: float) -> dict[str, Any]:

@@ -1,13 +1,14 @@
 """What the running daemon knows of itself and lends to its health checks."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 from spotd.aws.breaker import OpenBreaker
-from spotd.loops.health.measures import StreamGauge
+from spotd.loops.health.measures import Disk, StreamGauge, disk_room
 from spotd.loops.health.probe import AwsProbe
 from spotd.loops.lag import LoopLag
-from spotd.loops.supervisor import Pulse
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,9 +28,9 @@ class QueueState:
 class Gauges:
     """Where the checks look beside the store; a Python shell has none of it, and what is missing reports as off."""
 
-    pulses: Callable[[], Mapping[str, Pulse]] = dict
     probe: AwsProbe | None = None
     lag: LoopLag | None = None
     redis: StreamGauge | None = None
+    room: Callable[[Path], Coroutine[Any, Any, Disk]] = disk_room
     queues: Callable[[], Sequence[QueueState]] = tuple
     breakers: Callable[[], Sequence[OpenBreaker]] = tuple

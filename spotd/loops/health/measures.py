@@ -2,8 +2,9 @@
 
 import asyncio
 import shutil
+from collections.abc import Coroutine
 from pathlib import Path
-from typing import NamedTuple, Protocol, Self
+from typing import Any, NamedTuple, Protocol, Self
 
 from spotd.errors import SpotdError
 from spotd.store.db import Database
@@ -50,7 +51,7 @@ def _usage(folder: Path) -> "shutil._ntuple_diskusage":
 class StreamGauge(Protocol):
     """Tells how much waits in a stream."""
 
-    async def depth(self) -> int:
+    def depth(self) -> Coroutine[Any, Any, int]:
         """Return the stream's length; raises RedisUnreachable."""
         ...
 

@@ -1,6 +1,6 @@
 """Measure everything side by side, each measurement under its own deadline."""
 
-import asyncio
+from collections.abc import Coroutine
 from typing import Any
 
 from spotd.clock import Clock
@@ -8,7 +8,7 @@ from spotd.config import Config
 from spotd.loops.health.checks import Measured
 from spotd.loops.health.facts import FactsReader
 from spotd.loops.health.gauges import Gauges
-from spotd.loops.health.measures import disk_room, round_trip
+from spotd.loops.health.measures import round_trip
 from spotd.loops.supervisor import Outcome, settled
 from spotd.store.db import Database
 
@@ -24,7 +24,7 @@ class Instruments:
         self._config = config
         self._clock = clock
         self._gauges = gauges
-        self._facts = FactsReader(db)
+        self._facts = FactsReader(db, config)
         self._started = clock.now()
 
     async def measure(self) -> Measured:
@@ -33,7 +33,6 @@ class Instruments:
         gauges, now = self._gauges, self._clock.now()
         return Measured(
             now=now,
-            at=asyncio.get_running_loop().time(),
             started=self._started,
             database=database,
             facts=self._facts.last,
@@ -42,14 +41,17 @@ class Instruments:
             reached=gauges.probe.last_round if gauges.probe else (),
             lag=gauges.lag.longest() if gauges.lag else None,
             stalls=gauges.lag.slowest() if gauges.lag else (),
-            pulses=gauges.pulses(),
             queues=gauges.queues(),
         )
 
     async def _asked(self) -> tuple[Outcome[Any], Outcome[Any], Outcome[Any] | None]:
         """Return what the store, the disk and Redis (None where there is none) answered."""
         gauges = self._gauges
-        asked = [round_trip(self._db), disk_room(self._config.state_dir), self._facts.read()]
+        asked: list[Coroutine[Any, Any, object]] = [
+            round_trip(self._db),
+            gauges.room(self._config.state_dir),
+            self._facts.read(),
+        ]
         if gauges.probe is not None:
             asked.append(gauges.probe.look())
         if gauges.redis is not None:

@@ -1,6 +1,7 @@
 """Watch every component, tell each change of state once, and keep with it what explains it."""
 
 import asyncio
+import os
 from collections import deque
 from collections.abc import Mapping
 from contextlib import suppress
@@ -9,15 +10,15 @@ from datetime import datetime
 import structlog
 
 from spotd.changes import Changes
-from spotd.clock import Clock
-from spotd.config import Config
+from spotd.clock import Clock, SystemClock
+from spotd.config import Config, default_state_dir
 from spotd.errors import StoreUnavailable
-from spotd.loops.health.checks import Measured, judge
+from spotd.loops.health.checks import Measured, is_starting, judge
 from spotd.loops.health.diagnostics import diagnose
 from spotd.loops.health.gauges import Gauges
 from spotd.loops.health.measuring import Instruments
 from spotd.loops.health.record import TOPIC, Known, Transition, recall, write
-from spotd.loops.supervisor import Loop, Supervisor
+from spotd.loops.supervisor import Loop, Supervisor, settled
 from spotd.model.health import ComponentHealth, ComponentState, Reading
 from spotd.store.db import Database
 
@@ -74,8 +75,7 @@ class HealthMonitor:
             with suppress(TimeoutError, StoreUnavailable):
                 async with asyncio.timeout_at(until):
                     await self._recall(measured)
-            for name, reading in judge(measured, self._config).items():
-                await self._follow(name, reading, measured)
+            await self._follow(judge(measured, self._config), measured)
             with suppress(TimeoutError, StoreUnavailable):
                 async with asyncio.timeout_at(until):
                     await self._write_owed(measured)
@@ -87,35 +87,41 @@ class HealthMonitor:
             self._known = await recall(self._db) | self._known
             self._recalled = True
 
-    async def _follow(self, name: str, reading: Reading, measured: Measured) -> None:
-        """Show a reading and, where the component's state is another than before, tell it."""
-        if reading.details.get("starting"):
-            self._show(name, reading, measured.started, measured)
-            return
-        known = self._known.get(name)
-        if known is None or known.status is not reading.status:
-            before = known.status if known else ComponentState.HEALTHY
-            known = Known(component=name, status=reading.status, since=measured.now)
-            self._known[name] = known
-            if reading.status is before:
-                self._owed.append(known)
-            else:
-                await self._handle_degradation(name, before, reading, measured)
-        self._show(name, reading, known.since, measured)
+    async def _follow(self, readings: Mapping[str, Reading], measured: Measured) -> None:
+        """Tell whose state is another than before, then show every reading with the time its state began."""
+        edges = [
+            (name, self._before(name), reading) for name, reading in readings.items() if self._is_edge(name, reading)
+        ]
+        told = await settled((self._handle_degradation(*edge, measured) for edge in edges), limit=len(readings))
+        for error in (outcome.error for outcome in told if outcome.error is not None):
+            raise error
+        for name, reading in readings.items():
+            self._components[name] = health_of(reading, self._began(name, reading, measured), measured.now)
 
-    def _show(self, name: str, reading: Reading, since: datetime, measured: Measured) -> None:
-        self._components[name] = ComponentHealth(
-            status=reading.status,
-            enabled=reading.enabled,
-            details=reading.details,
-            since=since,
-            checked_at=measured.now,
-        )
+    def _before(self, name: str) -> ComponentState:
+        """Return the state that was last told; what was never heard of was well."""
+        known = self._known.get(name)
+        return known.status if known else ComponentState.HEALTHY
+
+    def _is_edge(self, name: str, reading: Reading) -> bool:
+        return not is_starting(reading) and reading.status is not self._before(name)
+
+    def _began(self, name: str, reading: Reading, measured: Measured) -> datetime:
+        """Return since when a component has its state, remembering it if this is its first."""
+        if is_starting(reading):
+            return measured.started
+        if name not in self._known:
+            self._remember(Known(component=name, status=reading.status, since=measured.now))
+        return self._known[name].since
+
+    def _remember(self, known: Known) -> None:
+        self._known[known.component] = known
+        self._owed.append(known)
 
     async def _handle_degradation(
         self, name: str, before: ComponentState, reading: Reading, measured: Measured
     ) -> None:
-        """Tell one change of state; one for the worse with the diagnostics of this moment."""
+        """Tell one change of state, up or down; one for the worse with the diagnostics of this moment."""
         worse = reading.status.severity > before.severity
         transition = Transition(
             component=name,
@@ -125,6 +131,7 @@ class HealthMonitor:
             details=reading.details,
             diagnostics=await diagnose(self._db, name, self._gauges, measured) if worse else {},
         )
+        self._known[name] = Known(component=name, status=reading.status, since=measured.now)
         self._owed.append(transition)
         self._changes.publish(TOPIC, **transition.facts())
         log.info(TOPIC, **transition.facts())
@@ -134,3 +141,31 @@ class HealthMonitor:
         while self._owed and measured.database.ok:
             await write(self._db, self._owed[0])
             self._owed.popleft()
+
+
+async def run_all_health_checks(
+    db: Database, *, config: Config | None = None, clock: Clock | None = None, gauges: Gauges | None = None
+) -> Mapping[str, ComponentHealth]:
+    """Check every component once, from outside the daemon, and change nothing; `since` is what the daemon last told.
+
+    Without `gauges` only the daemon itself knows how its event loop and its way to AWS do: both report as off.
+    """
+    config = config or Config(state_dir=default_state_dir(os.environ))
+    instruments = Instruments(db=db, config=config, clock=clock or SystemClock(), gauges=gauges or Gauges())
+    measured = await instruments.measure()
+    known = await recall(db) if measured.database.ok else {}
+    return {
+        name: health_of(reading, _since(known.get(name), reading, measured.now), measured.now)
+        for name, reading in judge(measured, config).items()
+    }
+
+
+def health_of(reading: Reading, since: datetime, now: datetime) -> ComponentHealth:
+    """Return a reading as a component's health."""
+    return ComponentHealth(
+        status=reading.status, enabled=reading.enabled, details=reading.details, since=since, checked_at=now
+    )
+
+
+def _since(known: Known | None, reading: Reading, now: datetime) -> datetime:
+    return known.since if known is not None and known.status is reading.status else now

@@ -1,6 +1,6 @@
 """Whether AWS answers: one cheap signed call per account and per region, whatever the scan interval is."""
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 
 from msgspec import Struct
@@ -44,6 +44,7 @@ class AwsProbe:
         self._clock = clock
         self._home = home
         self._rounds = 0
+        self._busy = False
         self._round: tuple[Reach, ...] | None = None
         self._targets_known = 0
         self._last_good: datetime | None = None
@@ -63,20 +64,32 @@ class AwsProbe:
         """How many account-regions there are to choose from."""
         return self._targets_known
 
+    async def look(self) -> None:
+        """Run a round unless one is under way; cut short, it leaves the last round's results."""
+        if not self._busy:
+            await self.tick()
+
     async def tick(self) -> Sequence[Reach]:
         """Probe every account and every region in use once, up to the budget, and remember what they answered."""
+        self._busy = True
+        try:
+            return await self._run()
+        finally:
+            self._busy = False
+
+    async def _run(self) -> Sequence[Reach]:
         known = {account.id: account for account in await accounts.all_accounts(self._db) if _is_in_use(account)}
         targets = await self._targets(known)
         chosen = choose(targets, turn=self._rounds, budget=BUDGET)
-        outcomes = await settled(
-            (self._probe(known[target.account], target.region) for target in chosen), limit=AT_ONCE, deadline=PATIENCE
-        )
-        results = [
+        self._rounds += 1
+        probes = (self._probe(known[target.account], target.region) for target in chosen)
+        outcomes = await settled(probes, limit=AT_ONCE, deadline=PATIENCE)
+        self._round = tuple(
             self._judged(known[target.account], target.region, outcome.error)
             for target, outcome in zip(chosen, outcomes, strict=True)
-        ]
-        self._remember(results, len(targets))
-        return results
+        )
+        self._targets_known = len(targets)
+        return self._round
 
     async def _targets(self, known: Mapping[int, Account]) -> list[Target]:
         """Every account-region in use, without those the account may not use."""
@@ -97,11 +110,6 @@ class AwsProbe:
             self._last_good = now
         told = None if error is None else _told(error)
         return Reach(account_id=account.account_id, region=region, at=now, error=told)
-
-    def _remember(self, results: Iterable[Reach], known: int) -> None:
-        self._rounds += 1
-        self._round = tuple(results)
-        self._targets_known = known
 
 
 def _is_in_use(account: Account) -> bool:

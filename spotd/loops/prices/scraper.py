@@ -116,12 +116,16 @@ class PriceScraper:
             await self._failed(reading.source, error)
             raise
         await passes.succeeded(self._db, reading.source, now=self._clock.now())
-        if reading.source in self._failing:
-            self._failing.discard(reading.source)
-            log.info("prices.source_recovered", source=reading.source)
+        self._recovered(reading.source)
         return count
 
+    def _recovered(self, source: str) -> None:
+        if source in self._failing:
+            self._failing.discard(source)
+            log.info("prices.source_recovered", source=source)
+
     async def _failed(self, source: str, error: Exception) -> None:
+        """Log the edge and keep the error; what is not of its known shape is told apart from what cannot be had."""
         if source not in self._failing:
             self._failing.add(source)
             log.warning("prices.source_failed", source=source, error=_told(error))

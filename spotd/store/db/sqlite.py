@@ -309,8 +309,8 @@ class SQLiteDatabase:
     async def _empty_log(self) -> None:
         """Move what is in the write-ahead log to the file; a reader of an older moment puts it off to the next commit."""
         with suppress(StoreUnavailable):
-            [(busy, *_)] = await self._writer.fetch("PRAGMA wal_checkpoint(TRUNCATE)", ())
-            self._sealed_in_log = bool(busy)
+            [result] = await self._writer.fetch("PRAGMA wal_checkpoint(TRUNCATE)", ())
+            self._sealed_in_log = bool(result["busy"])
 
     def _require_open(self) -> None:
         if not self._open:

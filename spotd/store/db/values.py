@@ -20,7 +20,8 @@ def when(value: datetime | str) -> datetime:
     """Return a stored time as an aware datetime in UTC: Postgres hands out datetimes, SQLite fixed-width text."""
     if isinstance(value, str):
         return datetime.fromisoformat(value)
-    return value.astimezone(UTC)
+    # asyncpg keeps the first and last moment it knows as Postgres's infinities, and these come back without a zone.
+    return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
 def maybe_when(value: datetime | str | None) -> datetime | None:
@@ -30,9 +31,14 @@ def maybe_when(value: datetime | str | None) -> datetime | None:
 
 def time_text(value: datetime) -> str:
     """Return a time as SQLite keeps it, so that text order is time order; raises ValueError for a naive one."""
-    if value.tzinfo is None:
-        raise ValueError(f"a time without a zone: {value}")
+    require_zone(value)
     return value.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
+
+
+def require_zone(value: object) -> None:
+    """Raise ValueError for a naive time: whoever made it meant some zone, and nobody can tell which."""
+    if isinstance(value, datetime) and value.tzinfo is None:
+        raise ValueError(f"a time without a zone: {value}")
 
 
 def to_json(value: object) -> str:

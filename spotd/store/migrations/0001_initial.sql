@@ -159,13 +159,14 @@ CREATE TABLE cpu_usage (
 
 CREATE INDEX cpu_usage_observed_at ON cpu_usage (observed_at);
 
--- One row per source of facts: when its last good pass ended, and what the last failure said.
+-- One row per source of facts: when its last good pass ended, what a failure since said, and whether the source answered
+-- in a shape nobody knows.
 CREATE TABLE passes (
     source     TEXT PRIMARY KEY,
     last_ok_at TIMESTAMPTZ,
     last_error TEXT,
     error_at   TIMESTAMPTZ,
-    details    TEXT NOT NULL DEFAULT '{}'
+    misshapen  BOOLEAN NOT NULL DEFAULT FALSE
 );
 
 CREATE TABLE inbox (

@@ -84,5 +84,5 @@ DELETE FROM tokens WHERE account_id = $1;
 -- How many accounts have each status.
 SELECT status, count(*) AS number FROM accounts
 WHERE 1 = 1
-  AND id = :account?
+  AND account_id = :account_id?
 GROUP BY status;

@@ -2,7 +2,7 @@
 -- What is not gone, by state and lifecycle.
 SELECT state, lifecycle, count(*) AS number FROM instances
 WHERE state IN ('pending', 'running', 'stopping', 'stopped')
-  AND account_id = :account?
+  AND account_id = (SELECT id FROM accounts WHERE account_id = :account_id?)
 GROUP BY state, lifecycle;
 
 -- name: running_costs
@@ -25,7 +25,7 @@ FROM (
         SELECT lifecycle, region, availability_zone, instance_type, product, tenancy, count(*) AS number
         FROM instances
         WHERE state = 'running'
-          AND account_id = :account?
+          AND account_id = (SELECT id FROM accounts WHERE account_id = :account_id?)
         GROUP BY lifecycle, region, availability_zone, instance_type, product, tenancy
     ) g
     LEFT JOIN spot_prices s
@@ -46,4 +46,4 @@ SELECT
 FROM instances i
 LEFT JOIN cpu_usage c ON c.account_id = i.account_id AND c.instance_id = i.instance_id
 WHERE i.state = 'running'
-  AND i.account_id = :account?;
+  AND i.account_id = (SELECT id FROM accounts WHERE account_id = :account_id?);

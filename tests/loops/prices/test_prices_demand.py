@@ -30,12 +30,9 @@ def test_demands() -> None:
     ]
     europe, america = demands(held)
 
-    assert (europe.region, europe.types, europe.products) == ("eu-west-1", {"c5.large"}, {"Windows"})
-    assert (america.region, america.types, america.products) == (
-        "us-east-1",
-        {"m5.large", "t3.micro"},
-        {"Linux/UNIX"},
-    )
+    assert (europe.region, america.region) == ("eu-west-1", "us-east-1")
+    assert [sorted(europe.types), sorted(america.types)] == [["c5.large"], ["m5.large", "t3.micro"]]
+    assert [sorted(europe.products), sorted(america.products)] == [["Windows"], ["Linux/UNIX"]]
     assert [[one.id for one in demand.accounts] for demand in (europe, america)] == [[1], [1, 2]]
 
 

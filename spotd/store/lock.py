@@ -1,0 +1,28 @@
+"""One daemon per SQLite file: a lock that the kernel lets go of, however the process ends."""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from spotd.errors import StateInUse
+
+
+@contextmanager
+def exclusive(database: Path) -> Iterator[Path]:
+    """Hold `<database>.lock` for the block; raises StateInUse naming the process that holds it.
+
+    The file stays when the lock is let go: removing it would let two processes each lock one of the same name.
+    """
+    path = database.with_name(database.name + ".lock")
+    with os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600), "r+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = file.read().strip() or "unknown"
+            raise StateInUse(f"{database} is in use by process {holder}: stop it first (spotd stop)") from None
+        file.truncate(0)
+        file.write(f"{os.getpid()}\n")
+        file.flush()
+        yield path
