@@ -40,7 +40,7 @@ from spotd.loops.janitor import Janitor
 from spotd.loops.lag import LoopLag
 from spotd.loops.onboarding import Onboarding
 from spotd.loops.optimizer import Optimizer
-from spotd.loops.prices import PriceScraper
+from spotd.loops.prices import PriceScraper, PricesResult
 from spotd.loops.rescan import PATIENCE, SCAN_DEADLINE, Rescanner
 from spotd.loops.supervisor import Loop, Supervisor, settled
 from spotd.loops.watchdog import Notifier, Watchdog
@@ -222,7 +222,7 @@ class Daemon:
             changes=self.changes,
             first_look=self.prices.first_scan,
             check_health=self.health.run_all_health_checks,
-            on_active=partial(self.supervisor.wake, "optimizer"),
+            on_active=partial(self.supervisor.wake, "prices"),
         )
         self.rescanner = Rescanner(
             db=db, discovery=self.discovery, config=config.discovery, clock=clock, changes=self.changes
@@ -322,6 +322,13 @@ class Daemon:
     async def _session(self, account: Account) -> AccountSession:
         return await self.discovery.get_session_for_account(account)
 
+    async def _scrape(self) -> PricesResult:
+        """Read the prices that are due, and let the optimizer see what is new."""
+        result = await self.prices.tick()
+        if result.read:
+            self.supervisor.wake("optimizer")
+        return result
+
     async def _discover(self, account: Account) -> None:
         await self.rescanner.request_rediscovery(account.id)
 
@@ -351,7 +358,7 @@ class Daemon:
         yield from self.health.loops()
         yield from self.events.loops()
         yield from self.janitor.loops()
-        yield Loop(name="prices", tick=self.prices.tick, period=config.prices.interval, deadline=600)
+        yield Loop(name="prices", tick=self._scrape, period=config.prices.interval, deadline=600)
         yield Loop(name="optimizer", tick=self.optimizer.tick, period=config.optimizer.interval, deadline=300)
         yield Loop(name="discovery_plan", tick=self.rescanner.plan, period=PLAN_PERIOD, deadline=30)
         first_deadline = PATIENCE + config.discovery.first_deadline + 60

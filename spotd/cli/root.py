@@ -89,6 +89,8 @@ def run(arguments: Sequence[str]) -> int:
         return INTERRUPTED
     except BrokenPipeError:
         return _reader_gone()
+    except OSError as error:
+        return Failure(str(error)).report()
     return result if isinstance(result, int) else 0
 
 

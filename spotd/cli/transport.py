@@ -4,6 +4,7 @@ HTTP/1.0 asks for exactly what is needed: one answer, not chunked, then the conn
 loading of http.client (with its e-mail parser and ssl), which takes longer than a whole `spotd status`.
 """
 
+import os
 import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -42,12 +43,7 @@ class Address:
     def connect(self, timeout: float) -> socket.socket:
         """Open a connection; raises Unreachable."""
         try:
-            if self.path is not None:
-                connection = socket.socket(socket.AF_UNIX)
-                connection.settimeout(timeout)
-                connection.connect(self.path)
-                return connection
-            return self._connect_tcp(timeout)
+            return self._connect_tcp(timeout) if self.path is None else _connect_unix(self.path, timeout)
         except (OSError, ValueError) as error:
             raise Unreachable(str(error)) from error
 
@@ -59,6 +55,21 @@ class Address:
         import ssl
 
         return ssl.create_default_context().wrap_socket(connection, server_hostname=host)
+
+
+def _connect_unix(path: str, timeout: float) -> socket.socket:
+    """Connect through the directory's descriptor: a socket's path may be longer than its address can be."""
+    directory = os.open(os.path.dirname(path) or ".", os.O_PATH | os.O_DIRECTORY)  # noqa: PTH120 - pathlib loads longer
+    connection = socket.socket(socket.AF_UNIX)
+    try:
+        connection.settimeout(timeout)
+        connection.connect(f"/proc/self/fd/{directory}/{os.path.basename(path)}")  # noqa: PTH119
+    except OSError:
+        connection.close()
+        raise
+    finally:
+        os.close(directory)
+    return connection
 
 
 def exchange(

@@ -15,8 +15,6 @@ from spotd.config.values import Kind
 from spotd.errors import SpotdError
 
 PREFIX = "SPOTD__"
-SOCKET_PATH_LIMIT = 100
-"""Bytes for a unix socket's path: the kernel takes 107, and the socket is made beside it under a longer name."""
 
 
 class Problem(NamedTuple):
@@ -88,9 +86,7 @@ def load_with_origins(
     parsed = _parse(draft, known)
     if draft.problems:
         raise ConfigError(draft.problems)
-    config = _build(Config, "", parsed)
-    _check_socket(config, draft)
-    return Loaded(config, {dotted: setting.origin for dotted, setting in draft.settings.items()})
+    return Loaded(_build(Config, "", parsed), {dotted: setting.origin for dotted, setting in draft.settings.items()})
 
 
 def options(section: type[Any] = Config, prefix: str = "") -> Iterator[tuple[str, Field[Any]]]:
@@ -205,11 +201,3 @@ def _build(section: type[Any], prefix: str, parsed: Mapping[str, Any]) -> Any:
         elif f"{prefix}{each.name}" in parsed:
             given[each.name] = parsed[f"{prefix}{each.name}"]
     return section(**given)
-
-
-def _check_socket(config: Config, draft: _Draft) -> None:
-    """Refuse a socket path the kernel would refuse; the default one follows a long `state_dir`."""
-    if len(bytes(config.api.socket or Path())) > SOCKET_PATH_LIMIT:
-        origin = draft.settings.get("api.socket", draft.settings["state_dir"]).origin
-        message = f"{config.api.socket} is longer than the {SOCKET_PATH_LIMIT} bytes a unix socket's path may have"
-        raise ConfigError([Problem("api.socket", message, origin)])

@@ -192,20 +192,11 @@ def digest_of(instance: Instance) -> str:
     return blake2b(_encode(instance), digest_size=16).hexdigest()
 
 
-def tag_fragment(tag: str) -> str:
-    """Return what the stored JSON of tags holds if, and only if, a tag `key` or `key=value` is there.
-
-    A quote inside a key or value is always escaped there, so the fragment's own quotes only meet real ones.
-    """
-    key, equals, value = tag.partition("=")
-    return f"{to_json(key)}:{to_json(value)}" if equals else f"{to_json(key)}:"
-
-
 def _listing_facts(wanted: InstanceFilter) -> dict[str, object]:
     if len(wanted.tags) > len(TAG_SLOTS):
         raise InvalidInput(f"at most {len(TAG_SLOTS)} tags can be asked for", field="tag")
     facts: dict[str, object] = dict.fromkeys(TAG_SLOTS)
-    facts.update(zip(TAG_SLOTS, map(tag_fragment, wanted.tags), strict=False))
+    facts.update(zip(TAG_SLOTS, wanted.tags, strict=False))
     facts.update((name, getattr(wanted, name)) for name in wanted.__struct_fields__ if name != "tags")
     return facts
 

@@ -15,7 +15,7 @@ from spotd.model.instance import InstanceType
 from spotd.model.market import AdvisorRate, CpuUsage, OnDemandPrice, SpotPrice
 from spotd.store.db import Executor
 from spotd.store.db.values import Row, maybe_when, to_json, when
-from spotd.store.paging import Page, in_slices, key_of, page_of
+from spotd.store.paging import Page, Word, in_slices, key_of, page_of
 from spotd.store.statements import load
 
 SQL = load("market")
@@ -140,7 +140,7 @@ async def list_prices(
 ) -> Page[Price]:
     """Return pools by region, zone, type and product; raises InvalidInput for a cursor we did not make."""
     wanted = wanted or PriceFilter()
-    last: PriceKey = ("", "", "", "") if cursor is None else key_of(cursor, tuple[str, str, str, str])
+    last: PriceKey = ("", "", "", "") if cursor is None else key_of(cursor, tuple[Word, Word, Word, Word])
     names = ("last_region", "last_az", "last_type", "last_product")
     facts = {name: getattr(wanted, name) for name in wanted.__struct_fields__}
     sql, args = SQL.filtered("list_prices", limit=limit + 1, **facts, **dict(zip(names, last, strict=True)))

@@ -1,19 +1,23 @@
 """Pages of lists: opaque cursors that hold the key of the last row shown, and work in slices."""
 
 import asyncio
-from base64 import urlsafe_b64decode, urlsafe_b64encode
+from base64 import b64decode, urlsafe_b64encode
 from binascii import Error as Base64Error
 from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
-from typing import Any, Generic, TypeVar
+from typing import Annotated, Any, Generic, TypeVar
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from spotd.errors import InvalidInput
 
 T = TypeVar("T")
 R = TypeVar("R")
+
+RowId = Annotated[int, Meta(ge=0, le=2**62)]
+Word = Annotated[str, Meta(max_length=128, pattern="^[^\\x00]*$")]
+"""What a cursor of ours may hold: anything else would be the database's to refuse."""
 
 SLICE = 100
 """Rows converted in one go; a hundred instances take about two milliseconds."""
@@ -34,7 +38,7 @@ def cursor_of(*key: str | int) -> str:
 def key_of(cursor: str, kind: type[T]) -> T:
     """Return the key in a cursor, a tuple type; raises InvalidInput for one we did not make."""
     try:
-        text = urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
+        text = b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
         return msgspec.json.decode(text, type=kind)
     except (Base64Error, ValueError, msgspec.MsgspecError):
         raise InvalidInput("this cursor is not one of ours", field="cursor") from None
@@ -42,7 +46,7 @@ def key_of(cursor: str, kind: type[T]) -> T:
 
 def id_of(cursor: str | None, *, default: int) -> int:
     """Return the id in a cursor of a list ordered by id, `default` for the first page."""
-    return default if cursor is None else key_of(cursor, tuple[int])[0]
+    return default if cursor is None else key_of(cursor, tuple[RowId])[0]
 
 
 def page_of(items: Sequence[T], limit: int, key: Callable[[T], tuple[str | int, ...]]) -> Page[T]:

@@ -75,10 +75,8 @@ async def test_operations_have_names_and_sentences(lite: Stage) -> None:
 
 
 STREAMS = ("/api/v1/stream", "/api/v1/stream/sse")
-EXCLUDED = () or (
-    checks.positive_data_acceptance,  # AWS, not the schema, decides whether credentials are good
-    checks.unsupported_method,  # sends TRACE, whose refusal comes from the HTTP server before any route
-)
+UNDECIDED = (checks.positive_data_acceptance,)
+"""No schema can say which cursor the daemon made, nor which credentials AWS accepts."""
 
 
 @pytest.mark.parametrize("mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE])
@@ -118,10 +116,10 @@ def _has_input(operation: Any) -> bool:
 
 
 def _attempt(operation: Any, mode: GenerationMode, url: str, token: str) -> None:
-    @settings(max_examples=40, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=15, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
     @given(case=operation.as_strategy(generation_mode=mode))
     def attempt(case: Any) -> None:
         headers = {"Authorization": f"Bearer {token}"}
-        case.call_and_validate(base_url=url, headers=headers, excluded_checks=[])
+        case.call_and_validate(base_url=url, headers=headers, excluded_checks=list(UNDECIDED))
 
     attempt()

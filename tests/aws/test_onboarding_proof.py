@@ -14,7 +14,7 @@ from spotd.config import AwsConfig
 from spotd.errors import InvalidInput
 from spotd.model.account import AccessKeys, RoleGrant
 from tests.aws.conftest import HandClock
-from tests.aws.fakes import Answer, FakeAws, Seen, identity, query_refusal, refusal, regions, role_session
+from tests.aws.fakes import Answer, FakeAws, Seen, copy, identity, query_refusal, refusal, regions, role_session
 
 ACCOUNT = "111111111111"
 GRANT = RoleGrant(role_arn=f"arn:aws:iam::{ACCOUNT}:role/spotd", external_id="the-right-one")
@@ -30,20 +30,13 @@ def role(fake: FakeAws, clock: HandClock) -> Callable[..., None]:
         def answer(seen: Seen) -> Answer:
             given = seen.params.get("ExternalId")
             told = None if given == GRANT.external_id else wrong if given else missing
-            return query_refusal(told[0], status=told[1]) if told else fake_copy(session)
+            return query_refusal(told[0], status=told[1]) if told else copy(session)
 
         fake.on("AssumeRole", answer)
         fake.on("GetCallerIdentity", identity(ACCOUNT, f"arn:aws:sts::{ACCOUNT}:assumed-role/spotd/spotd-probe"))
         fake.on("DescribeRegions", regions("us-east-1", "eu-west-1", closed=("af-south-1",)))
 
     return make
-
-
-def fake_copy(answer: Answer) -> Answer:
-    """An answer can be sent once only."""
-    from tests.aws.fakes import copy
-
-    return copy(answer)
 
 
 async def test_a_role_that_refuses_a_wrong_and_a_missing_external_id_is_proven(

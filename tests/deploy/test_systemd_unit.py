@@ -61,4 +61,4 @@ def test_the_unit_waits_for_readiness_and_watches(unit: Path) -> None:
     assert int(service["WatchdogSec"]) > 0
     assert set(service["RestartPreventExitStatus"].split()) == {"2", "78"}
     assert service["ExecStart"] == f"{PROGRAM} run --config /etc/spotd/config.toml"
-    assert service["ExecReload"] == f"{PROGRAM} reload"
+    assert service["ExecReload"] == f"{PROGRAM} reload --config /etc/spotd/config.toml"

@@ -99,7 +99,7 @@ async def test_a_denied_load_balancer_api_costs_only_its_own_facts(
     daemon: Daemon, connected: Account, faults: AddFault
 ) -> None:
     """AccessDenied on one API leaves the fleet complete and says what is missing."""
-    faults(service="elasticloadbalancing", code="AccessDenied", status=403, message="no policy allows it")
+    faults(service="elbv2", code="AccessDenied", status=403, message="no policy allows it")
 
     account = await discovered(daemon, connected)
 

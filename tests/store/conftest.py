@@ -4,12 +4,14 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
 
+import asyncpg
 import pytest
 
 from spotd.model.account import Account
 from spotd.store import accounts
 from spotd.store.db import Database, open_database
 from spotd.store.schema import migrate
+from tests.servers import PostgresServer
 
 NOW = datetime(2026, 11, 23, 21, 0, tzinfo=UTC)
 
@@ -20,12 +22,34 @@ def now() -> datetime:
     return NOW
 
 
+@pytest.fixture(scope="session")
+def _store_database(_postgres: PostgresServer) -> str:
+    """One Postgres database for all tests of the store: making one for each takes longer than the tests."""
+    return _postgres.create_database()
+
+
+@pytest.fixture
+async def postgres_url(_store_database: str, postgres_server: PostgresServer) -> str:
+    """The address of an empty Postgres database."""
+    url = postgres_server.url(_store_database)
+    connection = await asyncpg.connect(url)
+    try:
+        await connection.execute("DROP SCHEMA IF EXISTS public CASCADE; CREATE SCHEMA public")
+    finally:
+        await connection.close()
+    return url
+
+
 @pytest.fixture(params=["sqlite", "postgres"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+def engine(request: pytest.FixtureRequest) -> str:
+    """Which engine the test runs on."""
+    return str(request.param)
+
+
+@pytest.fixture
+async def url(engine: str, tmp_path: Path, request: pytest.FixtureRequest) -> str:
     """The address of a blank database."""
-    if request.param == "sqlite":
-        return f"sqlite:{tmp_path / 'spotd.db'}"
-    return str(request.getfixturevalue("fresh_postgres_url"))
+    return f"sqlite:{tmp_path / 'spotd.db'}" if engine == "sqlite" else str(request.getfixturevalue("postgres_url"))
 
 
 @pytest.fixture

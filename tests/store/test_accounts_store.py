@@ -218,7 +218,22 @@ async def test_pages_go_through_all_accounts_once(db: Database, now: datetime) -
     assert cursor is None
 
 
-@pytest.mark.parametrize("cursor", ["", "%%%", "WzFd!", "eyJhIjoxfQ", "Wy4uLl0", "WyJhIl0", "\0", "ü", "W10"])
+@pytest.mark.parametrize(
+    "cursor",
+    [
+        "",
+        "%%%",
+        "WzFd!",
+        "eyJhIjoxfQ",
+        "Wy4uLl0",
+        "WyJhIl0",
+        "\0",
+        "ü",
+        "W10",
+        "Wy0xXQ",
+        "WzkyMjMzNzIwMzY4NTQ3NzU4MDhd",
+    ],
+)
 async def test_a_foreign_cursor_is_refused(db: Database, cursor: str) -> None:
     """A cursor that we did not make is the client's mistake, not a failure of the store."""
     with pytest.raises(InvalidInput) as caught:

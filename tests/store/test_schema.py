@@ -105,10 +105,10 @@ async def test_other_programs_find_their_columns(db: Database) -> None:
         assert found[table][: len(columns)] == columns
 
 
-async def test_both_engines_have_the_same_columns(tmp_path: Path, fresh_postgres_url: str, now: datetime) -> None:
+async def test_both_engines_have_the_same_columns(tmp_path: Path, postgres_url: str, now: datetime) -> None:
     """Names, order and optionality of all columns are one on both engines."""
     seen = []
-    for url in (f"sqlite:{tmp_path / 'spotd.db'}", fresh_postgres_url):
+    for url in (f"sqlite:{tmp_path / 'spotd.db'}", postgres_url):
         db = await open_database(url)
         try:
             await migrate(db, now=now)

@@ -43,8 +43,8 @@ async def test_a_first_discovery_makes_a_connected_account_active(connected: Acc
         seen = await overview.read(db)
     assert account.status is Status.ACTIVE
     assert len({one.instance.region for one in stored}) >= 3
-    assert seen.cost_micros_per_hour is not None
-    assert seen.cost_micros_per_hour > 0
+    assert (seen.cost.running > 0, seen.cost.unpriced) == (True, 0)
+    assert seen.cost.micros_per_hour
 
 
 async def test_a_second_first_discovery_is_refused(connected: Account) -> None:

@@ -42,8 +42,12 @@ GONE = (*UNAVAILABLE, asyncpg.InterfaceError, asyncpg.InternalClientError)
 
 @lru_cache(maxsize=1024)
 def translate(sql: str) -> str:
-    """Turn what SQLite calls `json_each` (a JSON array's items as rows) into Postgres's name for it."""
-    return re.sub(r"json_each\((\$\d+)\)", r"json_array_elements_text(CAST(\1 AS json)) AS each(value)", sql)
+    """Turn `json_each`, which on SQLite makes rows of any JSON, into Postgres's names for it.
+
+    An argument is an array, whose rows have a `value`; a column is an object, whose rows have `key` and `value`.
+    """
+    sql = re.sub(r"json_each\((\$\d+)\)", r"json_array_elements_text(CAST(\1 AS json)) AS each(value)", sql)
+    return re.sub(r"json_each\((\w+)\)", r"json_each_text(CAST(\1 AS json)) AS each(key, value)", sql)
 
 
 def translate_script(script: str) -> str:

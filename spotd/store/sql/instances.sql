@@ -51,10 +51,10 @@ WHERE id > :after
   AND lifecycle = :lifecycle?
   AND instance_type = :instance_type?
   AND (terminated_at IS NULL) = :live?
-  AND replace(tags, :tag_a?, '') <> tags
-  AND replace(tags, :tag_b?, '') <> tags
-  AND replace(tags, :tag_c?, '') <> tags
-  AND replace(tags, :tag_d?, '') <> tags
+  AND EXISTS (SELECT 1 FROM json_each(tags) WHERE key = :tag_a? OR key || '=' || value = :tag_a?)
+  AND EXISTS (SELECT 1 FROM json_each(tags) WHERE key = :tag_b? OR key || '=' || value = :tag_b?)
+  AND EXISTS (SELECT 1 FROM json_each(tags) WHERE key = :tag_c? OR key || '=' || value = :tag_c?)
+  AND EXISTS (SELECT 1 FROM json_each(tags) WHERE key = :tag_d? OR key || '=' || value = :tag_d?)
 ORDER BY id LIMIT :limit;
 
 -- name: some_instances
