@@ -18,18 +18,19 @@ HIGHEST_PRICE: Final = Decimal(10_000)
 """Dollars per hour; the dearest instance costs a tenth of it."""
 
 
-def required_text(raw: Raw, field: str) -> str:
-    """Return a text that must be there and not be empty; raises MalformedReply."""
-    value = raw.get(field)
+def required_text(raw: Raw, *path: str) -> str:
+    """Return a text that must be there, at the end of a path of fields, and not be empty; raises MalformedReply."""
+    value = _at(raw, path)
     if not isinstance(value, str) or not value:
-        raise MalformedReply(f"/{field}", "missing" if value is None else "not a text")
+        raise MalformedReply(_pointer(path), "missing" if value is None else "not a text")
     return value
 
 
-def required_int(raw: Raw, field: str) -> int:
-    """Return a whole number that must be there; raises MalformedReply."""
-    if (value := optional_int(raw, field)) is None:
-        raise MalformedReply(f"/{field}", "missing or not a whole number")
+def required_int(raw: Raw, *path: str) -> int:
+    """Return a whole number that must be there, at the end of a path of fields; raises MalformedReply."""
+    value = _at(raw, path)
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise MalformedReply(_pointer(path), "missing" if value is None else "not a whole number")
     return value
 
 
@@ -89,20 +90,31 @@ def optional_time(raw: Raw, field: str) -> datetime | None:
 def required_time(raw: Raw, field: str) -> datetime:
     """Return a moment in UTC that must be there; raises MalformedReply."""
     if (value := optional_time(raw, field)) is None:
-        raise MalformedReply(f"/{field}", "missing or not a time")
+        raise MalformedReply(_pointer((field,)), "missing or not a time")
     return value
 
 
-def required_micros(raw: Raw, field: str) -> int:
+def required_micros(raw: Raw, *path: str) -> int:
     """Return a price in dollars, written as a decimal, as whole micro-dollars; raises MalformedReply."""
-    text = required_text(raw, field)
+    text = required_text(raw, *path)
     try:
         dollars = Decimal(text)
     except InvalidOperation:
-        raise MalformedReply(f"/{field}", "not a decimal number") from None
+        raise MalformedReply(_pointer(path), "not a decimal number") from None
     if not dollars.is_finite() or not LOWEST_PRICE <= dollars <= HIGHEST_PRICE:
-        raise MalformedReply(f"/{field}", f"not a price between {LOWEST_PRICE} and {HIGHEST_PRICE} dollars")
+        raise MalformedReply(_pointer(path), f"not a price between {LOWEST_PRICE} and {HIGHEST_PRICE} dollars")
     return int((dollars * MICROS).to_integral_value())
+
+
+def _at(raw: Raw, path: Sequence[str]) -> Any:
+    *outer, last = path
+    for field in outer:
+        raw = part(raw, field)
+    return raw.get(last)
+
+
+def _pointer(path: Sequence[str]) -> str:
+    return "".join(f"/{field}" for field in path)
 
 
 def _parsed(text: str) -> datetime | None:

@@ -98,9 +98,20 @@ def _print_events(events: Iterable[Mapping[str, Any]], form: str | None) -> None
         print(json.dumps(event, ensure_ascii=False) if form == "json" else line, flush=True)
 
 
+def _moment(_: click.Context, __: click.Parameter, text: str | None) -> datetime | None:
+    """Read an RFC 3339 time."""
+    try:
+        moment = datetime.fromisoformat(text) if text else None
+    except ValueError:
+        raise click.BadParameter(f"{text!r} is no RFC 3339 time such as 2026-11-23T21:00:00Z") from None
+    if moment is not None and moment.tzinfo is None:
+        raise click.BadParameter(f"{text!r} lacks its zone, such as Z")
+    return moment
+
+
 @events.command()
 @output_format
-@click.option("--now", type=click.DateTime(["%Y-%m-%dT%H:%M:%S%z"]), help="Judge ages as of this time (RFC 3339).")
+@click.option("--now", callback=_moment, help="Judge ages as of this time (RFC 3339).")
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
 def parse(files: tuple[Path, ...], form: str | None, now: datetime | None) -> None:
     """Read events from FILES as the daemon would; needs no daemon. Each file holds one event or an array."""

@@ -78,20 +78,27 @@ def run(arguments: Sequence[str]) -> int:
     """Run a command line; return the exit code, after telling on stderr what went wrong."""
     try:
         result = spotd.main(args=list(arguments), prog_name="spotd", standalone_mode=False)
-    except Failure as failure:
-        return failure.report()
-    except SpotdError as error:
-        return Failure(str(error), code=exit_code(error)).report()
-    except click.ClickException as error:
-        error.show()
-        return USAGE
-    except (click.Abort, KeyboardInterrupt):
-        return INTERRUPTED
-    except BrokenPipeError:
-        return _reader_gone()
-    except OSError as error:
-        return Failure(str(error)).report()
+    except (Failure, SpotdError, OSError, click.ClickException, click.Abort, KeyboardInterrupt) as error:
+        return _reported(error)
     return result if isinstance(result, int) else 0
+
+
+def _reported(error: BaseException) -> int:
+    match error:
+        case Failure():
+            code = error.report()
+        case SpotdError():
+            code = Failure(str(error), code=exit_code(error)).report()
+        case click.ClickException():
+            error.show()
+            code = USAGE
+        case BrokenPipeError():
+            code = _reader_gone()
+        case OSError():
+            code = Failure(str(error)).report()
+        case _:
+            code = INTERRUPTED
+    return code
 
 
 def exit_code(error: SpotdError) -> int:

@@ -140,7 +140,7 @@ def test_the_owners_opt_in_is_a_tag(tags: dict[str, str], tag: str, managed: boo
     [
         ({"InstanceId": None}, "/InstanceId"),
         ({"InstanceType": ""}, "/InstanceType"),
-        ({"State": {}}, "/Name"),
+        ({"State": {}}, "/State/Name"),
         ({"State": {"Name": "hibernating"}}, "/State/Name"),
     ],
 )

@@ -116,7 +116,7 @@ async def test_a_daemon_without_an_identity_says_so(fake: FakeAws, clock: HandCl
         return None
 
     async with Aws(AwsConfig(endpoint_url=fake.endpoint), clock, own=OwnCredentials(nobody)) as aws:
-        with pytest.raises(AwsError, match="aws.profile"):
+        with pytest.raises(AwsError, match=r"aws\.profile"):
             await verify_role(aws, GRANT)
     assert fake.seen == []
 

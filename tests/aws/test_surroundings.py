@@ -1,6 +1,6 @@
 """Regions, zones, load balancers, metrics and queues, as AWS answers them and as it should not."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -12,7 +12,7 @@ from spotd.aws.metrics import cpu_usage
 from spotd.aws.queue import Message, Queue, region_of
 from spotd.aws.session import AccountSession, Aws
 from spotd.errors import InvalidInput
-from tests.aws.fakes import XML, FakeAws, Seen, copy, js, query_refusal, refusal, regions, xml
+from tests.aws.fakes import XML, FakeAws, Seen, js, query_refusal, refusal, regions, xml
 
 NOW = datetime(2026, 11, 23, 12, 30, tzinfo=UTC)
 
@@ -266,25 +266,3 @@ async def test_retries_end_for_all_when_the_process_retried_enough(
     with pytest.raises(AwsError, match="InternalError"):
         await session.call("ec2", "us-east-1", "DescribeRegions")
     assert len(fake.seen) == 1
-
-
-async def test_one_service_may_have_an_endpoint_of_its_own(fake: FakeAws, aws: Aws) -> None:
-    """`aws.endpoints.<service>` wins over `aws.endpoint_url`."""
-    assert aws._edge.config.endpoint_url == fake.endpoint
-    edge = aws._edge
-    edge.clients._endpoints = {"sqs": "http://127.0.0.1:9/own"}
-    sqs = await edge.clients.get("sqs", "eu-west-1")
-    ec2 = await edge.clients.get("ec2", "eu-west-1")
-    assert (sqs.meta.endpoint_url, ec2.meta.endpoint_url) == ("http://127.0.0.1:9/own", fake.endpoint)
-
-
-async def test_a_copy_of_an_answer_is_the_answer() -> None:
-    """The fake itself: what is sent twice is the same twice."""
-    once = js({"a": 1})
-    assert isinstance(once, web.Response)
-    twice = copy(once)
-    assert isinstance(twice, web.Response)
-    assert twice.body == once.body
-
-
-_ = timedelta

@@ -4,7 +4,6 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-import asyncpg
 import pytest
 
 from spotd.model.account import Account
@@ -29,15 +28,10 @@ def _store_database(_postgres: PostgresServer) -> str:
 
 
 @pytest.fixture
-async def postgres_url(_store_database: str, postgres_server: PostgresServer) -> str:
+def postgres_url(_store_database: str, postgres_server: PostgresServer) -> str:
     """The address of an empty Postgres database."""
-    url = postgres_server.url(_store_database)
-    connection = await asyncpg.connect(url)
-    try:
-        await connection.execute("DROP SCHEMA IF EXISTS public CASCADE; CREATE SCHEMA public")
-    finally:
-        await connection.close()
-    return url
+    postgres_server.sql("DROP SCHEMA IF EXISTS public CASCADE; CREATE SCHEMA public", _store_database)
+    return postgres_server.url(_store_database)
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
@@ -47,7 +41,7 @@ def engine(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-async def url(engine: str, tmp_path: Path, request: pytest.FixtureRequest) -> str:
+def url(engine: str, tmp_path: Path, request: pytest.FixtureRequest) -> str:
     """The address of a blank database."""
     return f"sqlite:{tmp_path / 'spotd.db'}" if engine == "sqlite" else str(request.getfixturevalue("postgres_url"))
 

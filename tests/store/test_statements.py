@@ -65,7 +65,7 @@ def test_a_filter_that_is_not_given_leaves_its_line_out() -> None:
     """The remaining arguments are numbered in order, so that the statement takes exactly those."""
     sql, args = parse(EXAMPLE).filtered("pick", after=7, region=None, kind="a", limit=3)
 
-    assert sql.split() == "SELECT * FROM item WHERE id > $1 AND kind = $2 LIMIT $3".split()
+    assert " ".join(sql.split()) == "SELECT * FROM item WHERE id > $1 AND kind = $2 LIMIT $3"
     assert args == [7, "a", 3]
 
 

@@ -111,7 +111,7 @@ def product_of(raw: Raw) -> str:
 
 
 def _state(raw: Raw) -> State:
-    name = required_text(part(raw, "State"), "Name")
+    name = required_text(raw, "State", "Name")
     try:
         return State(name)
     except ValueError:

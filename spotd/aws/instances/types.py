@@ -23,7 +23,7 @@ from spotd.model.instance import InstanceType
 
 log = structlog.get_logger(__name__)
 
-PAGE_SIZE: Final = 100
+PAGE_SIZE: Final = 20
 MBPS_PER_GBPS: Final = 1000
 
 
@@ -47,8 +47,8 @@ def instance_type_from(raw: Raw) -> InstanceType:
     gpus = rows(gpu, "Gpus")
     return InstanceType(
         name=required_text(raw, "InstanceType"),
-        vcpus=required_int(part(raw, "VCpuInfo"), "DefaultVCpus"),
-        memory_mib=required_int(part(raw, "MemoryInfo"), "SizeInMiB"),
+        vcpus=required_int(raw, "VCpuInfo", "DefaultVCpus"),
+        memory_mib=required_int(raw, "MemoryInfo", "SizeInMiB"),
         architectures=texts(part(raw, "ProcessorInfo"), "SupportedArchitectures"),
         virtualization=texts(raw, "SupportedVirtualizationTypes"),
         usage_classes=texts(raw, "SupportedUsageClasses"),

@@ -32,6 +32,7 @@ SYSTEMS: Final = {
 PLAIN: Final = {"tenancy": "Shared", "preInstalledSw": "NA", "capacitystatus": "Used"}
 ORDINARY: Final = PLAIN | {"marketoption": "OnDemand", "licenseModel": "No License required"}
 HOURS: Final = "Hrs"
+ATTRIBUTES: Final = ("product", "attributes")
 
 
 async def on_demand_prices(
@@ -56,12 +57,11 @@ def on_demand_from(raw: str | bytes | Raw, *, observed_at: datetime) -> OnDemand
     product = _decoded(raw)
     if (unfit := _unfit(product)) is not None:
         raise unfit
-    attributes = _attributes(product)
     return OnDemandPrice(
-        region=_region_of(attributes),
-        instance_type=required_text(attributes, "instanceType"),
-        product=SYSTEMS[required_text(attributes, "operatingSystem")],
-        micros=required_micros(part(_hourly(product), "pricePerUnit"), "USD"),
+        region=_region_of(product),
+        instance_type=required_text(product, *ATTRIBUTES, "instanceType"),
+        product=SYSTEMS[required_text(product, *ATTRIBUTES, "operatingSystem")],
+        micros=required_micros(_hourly(product), "pricePerUnit", "USD"),
         observed_at=observed_at,
     )
 
@@ -109,7 +109,7 @@ def _unfit(product: Raw) -> MalformedReply | None:
 
     Ordinary is shared tenancy, licence included, nothing reserved.
     """
-    attributes = _attributes(product)
+    attributes = part(part(product, "product"), "attributes")
     for field, value in ORDINARY.items():
         if attributes.get(field, value) != value:
             return MalformedReply(f"/product/attributes/{field}", f"{attributes[field]!r} instead of {value!r}")
@@ -119,16 +119,12 @@ def _unfit(product: Raw) -> MalformedReply | None:
     return None
 
 
-def _attributes(product: Raw) -> Raw:
-    return part(part(product, "product"), "attributes")
-
-
-def _region_of(attributes: Raw) -> str:
+def _region_of(product: Raw) -> str:
     """Products listed before 2021 name their region in words only."""
-    code = optional_text(attributes, "regionCode")
+    code = optional_text(part(part(product, "product"), "attributes"), "regionCode")
     if code is not None:
         return code
-    location = required_text(attributes, "location").replace("EU (", "Europe (")
+    location = required_text(product, *ATTRIBUTES, "location").replace("EU (", "Europe (")
     if (known := region_names().get(location)) is None:
         raise MalformedReply("/product/attributes/regionCode", f"missing, and no region is called {location[:40]!r}")
     return known

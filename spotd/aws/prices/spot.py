@@ -14,7 +14,7 @@ from spotd.model.market import SpotPrice
 
 log = structlog.get_logger(__name__)
 
-PAGE_SIZE: Final = 1000
+PAGE_SIZE: Final = 200
 TYPES_ASKED: Final = 100
 VPC: Final = " (Amazon VPC)"
 

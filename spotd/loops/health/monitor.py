@@ -17,6 +17,7 @@ from spotd.loops.health.checks import Measured, is_starting, judge
 from spotd.loops.health.diagnostics import diagnose
 from spotd.loops.health.gauges import Gauges
 from spotd.loops.health.measuring import Instruments
+from spotd.loops.health.probe import ROUND_DEADLINE
 from spotd.loops.health.record import TOPIC, Known, Transition, recall, write
 from spotd.loops.supervisor import Loop, Supervisor, settled
 from spotd.model.health import ComponentHealth, ComponentState, Reading
@@ -58,7 +59,7 @@ class HealthMonitor:
         checking = Loop(name="health", tick=self.run_all_health_checks, period=interval, deadline=interval)
         if probe is None:
             return (checking,)
-        return (checking, Loop(name="aws_probe", tick=probe.tick, period=interval / 2, deadline=interval))
+        return (checking, Loop(name="aws_probe", tick=probe.tick, period=interval / 2, deadline=ROUND_DEADLINE))
 
     async def monitor_loop(self) -> None:
         """Check health every `health.interval` until cancelled, under a supervisor of its own."""

@@ -18,9 +18,9 @@ Sessions = Callable[[Account], Awaitable[AccountSession]]
 
 PATIENCE = 8.0
 """Seconds one probe may take: a cold connection to the far side of the world needs one, a hung one never answers."""
+ROUND_DEADLINE = 2 * PATIENCE
 BUDGET = 128
-"""Probes in one round, so that a thousand accounts do not become a load of their own."""
-AT_ONCE = 32
+"""Probes in one round, all at once: a thousand accounts must not become a load of their own."""
 
 
 class Reach(Struct, frozen=True, kw_only=True):
@@ -38,11 +38,14 @@ class AwsProbe:
     `sessions` gives an account's session, `home` the region to probe for an account that has none yet.
     """
 
-    def __init__(self, *, db: Database, sessions: Sessions, clock: Clock, home: str) -> None:
+    def __init__(
+        self, *, db: Database, sessions: Sessions, clock: Clock, home: str, patience: float = PATIENCE
+    ) -> None:
         self._db = db
         self._sessions = sessions
         self._clock = clock
         self._home = home
+        self._patience = patience
         self._rounds = 0
         self._busy = False
         self._round: tuple[Reach, ...] | None = None
@@ -83,7 +86,7 @@ class AwsProbe:
         chosen = choose(targets, turn=self._rounds, budget=BUDGET)
         self._rounds += 1
         probes = (self._probe(known[target.account], target.region) for target in chosen)
-        outcomes = await settled(probes, limit=AT_ONCE, deadline=PATIENCE)
+        outcomes = await settled(probes, limit=BUDGET, deadline=self._patience)
         self._round = tuple(
             self._judged(known[target.account], target.region, outcome.error)
             for target, outcome in zip(chosen, outcomes, strict=True)
@@ -108,15 +111,14 @@ class AwsProbe:
         now = self._clock.now()
         if error is None:
             self._last_good = now
-        told = None if error is None else _told(error)
+        told = None if error is None else self._told(error)
         return Reach(account_id=account.account_id, region=region, at=now, error=told)
+
+    def _told(self, error: Exception) -> str:
+        if isinstance(error, TimeoutError):
+            return f"no answer within {self._patience:g} s"
+        return str(error) or type(error).__name__
 
 
 def _is_in_use(account: Account) -> bool:
     return account.status in {Status.CONNECTED, Status.ACTIVE}
-
-
-def _told(error: Exception) -> str:
-    if isinstance(error, TimeoutError):
-        return f"no answer within {PATIENCE:.0f} s"
-    return str(error) or type(error).__name__

@@ -24,7 +24,7 @@ from spotd.model.health import ComponentState
 from spotd.store import accounts, scopes
 from spotd.store.db import open_database
 from spotd.store.schema import migrate
-from tests.aws.fakes import FakeAws, Seen, fake_aws, refusal, regions
+from tests.aws.fakes import Answer, FakeAws, Seen, fake_aws, refusal, regions
 from tests.loops.health.conftest import World
 from tests.servers import PostgresServer, ValkeyServer
 
@@ -181,7 +181,7 @@ async def test_a_blocked_loop_degrades_turns_critical_and_heals(world: World) ->
 
 
 async def settle(lag: LoopLag) -> None:
-    while lag.longest() >= 0.05:
+    while lag.longest() >= 0.05:  # noqa: ASYNC110 - time itself is waited for
         await asyncio.sleep(0.02)
 
 
@@ -203,7 +203,7 @@ class Cloud:
         self.open.set()
         fake.on("DescribeRegions", self.answer)
 
-    async def answer(self, seen: Seen) -> object:
+    async def answer(self, seen: Seen) -> Answer:
         """Answer as the test wants it."""
         await self.open.wait()
         if {seen.access_key, seen.region} & self.refused:
@@ -225,7 +225,9 @@ class Cloud:
 
     def probe(self) -> AwsProbe:
         """Return a probe of this cloud."""
-        return AwsProbe(db=self.world.store, sessions=self.session_for, clock=self.world.clock, home="us-east-1")
+        return AwsProbe(
+            db=self.world.store, sessions=self.session_for, clock=self.world.clock, home="us-east-1", patience=0.9
+        )
 
 
 @asynccontextmanager

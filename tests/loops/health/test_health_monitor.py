@@ -1,13 +1,16 @@
 import asyncio
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import pytest
 
 from spotd.changes import Change
+from spotd.config import HealthConfig, K8sConfig, MlConfig
 from spotd.log import Row
 from spotd.loops.health import HealthMonitor, QueueState, run_all_health_checks
 from spotd.loops.health.measures import Disk
+from spotd.loops.health.probe import PATIENCE
 from spotd.model import fleet
 from spotd.model.event import Event, Outcome, Verdict
 from spotd.model.health import ComponentHealth, ComponentState
@@ -317,6 +320,24 @@ async def test_a_state_and_its_beginning_survive_a_restart(world: World) -> None
     assert after["disk"].since == began
     assert after["database"].since == began
     assert await world.rows("disk") == [("healthy", "critical")]
+
+
+async def test_the_monitor_loop_checks_on_its_interval(world: World) -> None:
+    """Left alone it finds a fault and its end by itself, and ends when it is cancelled."""
+    stream = world.changes.subscribe()
+    config = replace(world.config, health=HealthConfig(interval=1.0), k8s=K8sConfig(), ml=MlConfig())
+    world.room = Disk(free=1, total=100)
+    async with asyncio.timeout(20), asyncio.TaskGroup() as group:
+        running = group.create_task(world.monitor(config=config).monitor_loop())
+        assert _of_disk([await anext(stream)])["to"] == "critical"
+        world.room = Disk(free=50, total=100)
+        assert _of_disk([await anext(stream)])["to"] == "healthy"
+        running.cancel()
+
+
+def test_a_dead_endpoint_shows_within_a_minute() -> None:
+    """The probe's period, its patience and the checks' period together, whatever the scan interval is."""
+    assert HealthConfig().interval / 2 + PATIENCE + HealthConfig().interval <= 60
 
 
 async def test_a_shell_checks_without_changing_anything(world: World) -> None:
