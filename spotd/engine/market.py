@@ -11,6 +11,11 @@ Key = tuple[str, str, str]
 Quote = TypeVar("Quote", SpotPrice, OnDemandPrice, AdvisorRate)
 
 
+LINUX = "Linux/UNIX"
+SPOT_PRODUCTS = frozenset({LINUX, "Red Hat Enterprise Linux", "SUSE Linux", "Windows"})
+"""What the Spot market sells; it refuses to be asked for anything else, such as a database server's licence."""
+
+
 def product_of(name: str) -> str:
     """Return a product without its network: the pools of `Linux/UNIX (Amazon VPC)` are those of `Linux/UNIX`."""
     return name.removesuffix(" (Amazon VPC)")
@@ -18,7 +23,7 @@ def product_of(name: str) -> str:
 
 def system_of(product: str) -> str:
     """Return the product that the Advisor rates stand under: it knows Windows, and Linux for all else."""
-    return "Windows" if product.startswith("Windows") else "Linux/UNIX"
+    return "Windows" if product.startswith("Windows") else LINUX
 
 
 class Market:

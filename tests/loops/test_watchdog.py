@@ -11,7 +11,7 @@ from spotd.loops.watchdog import Notifier, Watchdog
 def manager(tmp_path: Path) -> Iterator[socket.socket]:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as server:
         server.bind(str(tmp_path / "notify"))
-        server.setblocking(False)
+        server.settimeout(0)
         yield server
 
 
@@ -42,7 +42,7 @@ def test_several_fields_travel_in_one_datagram(manager: socket.socket) -> None:
 
 
 def test_an_abstract_socket_address_is_understood(tmp_path: Path) -> None:
-    """systemd may give an abstract address, written with an @."""
+    """Systemd may give an abstract address, written with an @."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as server:
         server.bind("\0" + tmp_path.name)
         assert Notifier({"NOTIFY_SOCKET": "@" + tmp_path.name}).send(READY=1)

@@ -10,7 +10,8 @@ from spotd.aws.replies import Raw, optional_text, rows
 from spotd.aws.session import AccountSession
 from spotd.model.instance import LIVE, Instance
 
-PAGE_SIZE: Final = 1000
+PAGE_SIZE: Final = 100
+"""Instances a page: botocore's parser holds the event loop for about a millisecond each."""
 FILTER_VALUES: Final = 200
 """The most values EC2 takes in one filter."""
 

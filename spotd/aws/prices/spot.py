@@ -15,6 +15,7 @@ from spotd.model.market import SpotPrice
 log = structlog.get_logger(__name__)
 
 PAGE_SIZE: Final = 200
+"""Prices a page: botocore's parser holds the event loop meanwhile."""
 TYPES_ASKED: Final = 100
 VPC: Final = " (Amazon VPC)"
 

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Mapping
 from msgspec import Struct
 
 from spotd.engine.compatibility import substitutes
-from spotd.engine.market import product_of
+from spotd.engine.market import LINUX, SPOT_PRODUCTS, product_of
 from spotd.model.account import Account, Status
 from spotd.model.instance import InstanceType
 from spotd.store import accounts, instances
@@ -57,7 +57,7 @@ def _demand(region: str, used: Collection[tuple[Account, PoolUse]]) -> Demand:
         region=region,
         accounts=tuple({account.id: account for account, _ in used}.values()),
         types=frozenset(pool.instance_type for _, pool in used),
-        products=frozenset(product_of(pool.product) for _, pool in used),
+        products=frozenset(product_of(pool.product) for _, pool in used) & SPOT_PRODUCTS or frozenset({LINUX}),
     )
 
 

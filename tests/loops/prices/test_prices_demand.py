@@ -36,6 +36,15 @@ def test_demands() -> None:
     assert [[one.id for one in demand.accounts] for demand in (europe, america)] == [[1], [1, 2]]
 
 
+def test_products_the_market_does_not_sell_are_not_asked_for() -> None:
+    """A product without a Spot market would make AWS refuse the whole question."""
+    sql = ("us-east-1", "m5.large", "Windows with SQL Server Standard")
+    (mixed,) = demands([holding(1, sql, ("us-east-1", "c5.large", "SUSE Linux"))])
+    (only,) = demands([holding(1, sql)])
+
+    assert (sorted(mixed.products), sorted(only.products)) == (["SUSE Linux"], ["Linux/UNIX"])
+
+
 def test_widened() -> None:
     """To the types in use come those that could replace one of them; unknown types stay."""
     facts = {
