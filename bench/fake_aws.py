@@ -14,6 +14,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import cache
+from typing import NamedTuple
 from urllib.parse import parse_qs
 
 from aiohttp import web
@@ -33,6 +34,15 @@ Reply = tuple[str, str]
 """A body and its content type."""
 
 
+class Asked(NamedTuple):
+    """One request: whose, where, what, and its body."""
+
+    account: str
+    region: str
+    action: str
+    body: str
+
+
 def key_of(account_id: str) -> str:
     """Return the access key id that this AWS takes for an account's."""
     return f"AKIA{account_id}0000"
@@ -50,31 +60,30 @@ def query(action: str, inner: str = "") -> Reply:
     return f"<{action}Response>{result}{metadata}</{action}Response>", "text/xml"
 
 
-def identity(account: str, _region: str, action: str) -> Reply:
+def identity(asked: Asked) -> Reply:
     """Return whose the key is."""
-    arn = f"<Arn>arn:aws:iam::{account}:user/bench</Arn><UserId>AIDABENCH</UserId>"
-    return query(action, f"{arn}<Account>{account}</Account>")
+    arn = f"<Arn>arn:aws:iam::{asked.account}:user/bench</Arn><UserId>AIDABENCH</UserId>"
+    return query(asked.action, f"{arn}<Account>{asked.account}</Account>")
 
 
-def regions(_account: str, _region: str, action: str) -> Reply:
+def regions(asked: Asked) -> Reply:
     """Return the regions, all enabled."""
     item = "<item><regionName>{0}</regionName><regionEndpoint>ec2.{0}.amazonaws.com</regionEndpoint><optInStatus>opt-in-not-required</optInStatus></item>"
-    return ec2(action, f"<regionInfo>{''.join(item.format(region) for region in REGIONS)}</regionInfo>")
+    return ec2(asked.action, f"<regionInfo>{''.join(item.format(region) for region in REGIONS)}</regionInfo>")
 
 
-def zones(_account: str, region: str, action: str) -> Reply:
+def zones(asked: Asked) -> Reply:
     """Return three zones of the region."""
     item = "<item><zoneName>{0}{1}</zoneName><zoneId>{0}-az{1}</zoneId><regionName>{0}</regionName></item>"
-    return ec2(
-        action, f"<availabilityZoneInfo>{''.join(item.format(region, az) for az in 'abc')}</availabilityZoneInfo>"
-    )
+    listed = "".join(item.format(asked.region, zone) for zone in "abc")
+    return ec2(asked.action, f"<availabilityZoneInfo>{listed}</availabilityZoneInfo>")
 
 
-def instances(account: str, region: str, action: str, *, count: int) -> Reply:
+@cache
+def instances(account: str, region: str, count: int) -> Reply:
     """Return one page with `count` running instances, each in a reservation of its own."""
-    return ec2(
-        action, f"<reservationSet>{''.join(reservation(account, region, n) for n in range(count))}</reservationSet>"
-    )
+    listed = "".join(reservation(account, region, number) for number in range(count))
+    return ec2("DescribeInstances", f"<reservationSet>{listed}</reservationSet>")
 
 
 def reservation(account: str, region: str, number: int) -> str:
@@ -93,10 +102,10 @@ def reservation(account: str, region: str, number: int) -> str:
     )
 
 
-def instance_types(_account: str, _region: str, action: str) -> Reply:
+def instance_types(asked: Asked) -> Reply:
     """Return the one type there is."""
     return ec2(
-        action,
+        asked.action,
         f"<instanceTypeSet><item><instanceType>{TYPE}</instanceType><currentGeneration>true</currentGeneration>"
         "<supportedUsageClasses><item>on-demand</item><item>spot</item></supportedUsageClasses>"
         "<supportedVirtualizationTypes><item>hvm</item></supportedVirtualizationTypes><hypervisor>nitro</hypervisor>"
@@ -106,57 +115,93 @@ def instance_types(_account: str, _region: str, action: str) -> Reply:
     )
 
 
-def spot_prices(_account: str, region: str, action: str) -> Reply:
+def spot_prices(asked: Asked) -> Reply:
     """Return one price in each of three zones."""
     item = (
         f"<item><instanceType>{TYPE}</instanceType><productDescription>Linux/UNIX</productDescription>"
-        f"<spotPrice>0.0400</spotPrice><timestamp>{STARTED}</timestamp><availabilityZone>{region}%s</availabilityZone></item>"
+        f"<spotPrice>0.0400</spotPrice><timestamp>{STARTED}</timestamp><availabilityZone>{asked.region}%s</availabilityZone></item>"
     )
-    return ec2(action, f"<spotPriceHistorySet>{''.join(item % az for az in 'abc')}</spotPriceHistorySet>")
+    return ec2(asked.action, f"<spotPriceHistorySet>{''.join(item % az for az in 'abc')}</spotPriceHistorySet>")
+
+
+def on_demand_price(asked: Asked) -> Reply:
+    """Return the price of the one type for Linux in the region that the filters name."""
+    wanted = {each["Field"]: each["Value"] for each in json.loads(asked.body).get("Filters", [])}
+    attributes = {
+        "instanceType": TYPE,
+        "operatingSystem": "Linux",
+        "tenancy": "Shared",
+        "preInstalledSw": "NA",
+        "capacitystatus": "Used",
+        "licenseModel": "No License required",
+        "marketoption": "OnDemand",
+        "regionCode": wanted.get("regionCode", "us-east-1"),
+    }
+    dimension = {"unit": "Hrs", "pricePerUnit": {"USD": "0.0960000000"}, "beginRange": "0", "endRange": "Inf"}
+    terms = {"OnDemand": {"T": {"priceDimensions": {"T.H": dimension}, "termAttributes": {}}}}
+    product = {"productFamily": "Compute Instance", "attributes": attributes, "sku": "S"}
+    listed = json.dumps({"product": product, "serviceCode": "AmazonEC2", "terms": terms})
+    return json.dumps({"FormatVersion": "aws_v1", "PriceList": [listed]}), "application/x-amz-json-1.1"
+
+
+def cpu(asked: Asked) -> Reply:
+    """Return one value for each metric asked for."""
+    ids = re.findall(r"MetricDataQueries\.member\.\d+\.Id=([\w-]+)", asked.body)
+    point = f"<Timestamps><member>{STARTED}</member></Timestamps><Values><member>12.5</member></Values>"
+    item = f"<member><Id>%s</Id><Label>CPUUtilization</Label>{point}<StatusCode>Complete</StatusCode></member>"
+    return query(asked.action, f"<MetricDataResults>{''.join(item % each for each in ids)}</MetricDataResults>")
+
+
+def target_groups(asked: Asked) -> Reply:
+    """Return that there are no load balancers."""
+    return query(asked.action, "<TargetGroups/>")
+
+
+RENDERERS: dict[str, Callable[[Asked], Reply]] = {
+    "GetCallerIdentity": identity,
+    "DescribeRegions": regions,
+    "DescribeAvailabilityZones": zones,
+    "DescribeInstanceTypes": instance_types,
+    "DescribeSpotPriceHistory": spot_prices,
+    "DescribeTargetGroups": target_groups,
+    "GetMetricData": cpu,
+    "GetProducts": on_demand_price,
+}
 
 
 def advisor() -> str:
     """Return a Spot Advisor feed in its published shape."""
-    ranges = [{"index": n, "label": f"{n * 5}-{n * 5 + 5}%", "dots": n, "max": n * 5 + 5} for n in range(5)]
+    labels = ("<5%", "5-10%", "10-15%", "15-20%", ">20%")
+    ranges = [{"index": n, "label": label, "dots": n, "max": 5 * n + 5} for n, label in enumerate(labels)]
     rates = {region: {"Linux": {TYPE: {"s": 60, "r": 0}}} for region in REGIONS}
     types = {TYPE: {"emr": True, "cores": 2, "ram_gb": 8.0}}
     return json.dumps({"global_rate": "<10%", "ranges": ranges, "instance_types": types, "spot_advisor": rates})
 
 
-def renderers(count: int) -> dict[str, Callable[[str, str, str], Reply]]:
-    """Return what answers each action; every other one gets an empty answer."""
-
-    @cache
-    def listed(account: str, region: str, action: str) -> Reply:
-        return instances(account, region, action, count=count)
-
-    return {
-        "GetCallerIdentity": identity,
-        "DescribeRegions": regions,
-        "DescribeAvailabilityZones": zones,
-        "DescribeInstances": listed,
-        "DescribeInstanceTypes": instance_types,
-        "DescribeSpotPriceHistory": spot_prices,
-    }
+def understood(request: web.Request, body: str) -> Asked | None:
+    """Return what a request asks for; None if it is not signed."""
+    signed = SIGNED.search(request.headers.get("Authorization", ""))
+    if signed is None:
+        return None
+    target = request.headers.get("X-Amz-Target")
+    action = target.rpartition(".")[2] if target else parse_qs(body)["Action"][0]
+    return Asked(signed["account"], signed["region"], action, body)
 
 
 def create_app(*, count: int, delay: float) -> web.Application:
     """Return the server: `count` instances in each region of each account, `delay` seconds before each answer."""
-    known = renderers(count)
 
     async def answer(request: web.Request) -> web.Response:
-        signed = SIGNED.search(request.headers.get("Authorization", ""))
-        if signed is None:
+        asked = understood(request, await request.text())
+        if asked is None:
             return web.Response(status=403, text="not signed")
-        body = await request.text()
         await asyncio.sleep(delay)
-        if "X-Amz-Target" in request.headers:
-            return web.json_response({}, content_type="application/x-amz-json-1.1")
-        action = parse_qs(body)["Action"][0]
-        if action in known:
-            text, kind = known[action](signed["account"], signed["region"], action)
+        if asked.action == "DescribeInstances":
+            text, kind = instances(asked.account, asked.region, count)
+        elif asked.action in RENDERERS:
+            text, kind = RENDERERS[asked.action](asked)
         else:
-            text, kind = (ec2 if signed["service"] == "ec2" else query)(action, "")
+            return web.Response(status=400, text=f"no bench has needed {asked.action} yet")
         return web.Response(text=text, content_type=kind)
 
     async def feed(_request: web.Request) -> web.Response:

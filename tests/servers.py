@@ -50,6 +50,9 @@ class Server:
     Unix socket's path is short and because an unprivileged user must reach it.
     """
 
+    ABRUPT = signal.SIGKILL
+    """What ends the server at once when nobody needs it any more."""
+
     def __init__(self, name: str, *, user: str | None = None) -> None:
         self.home = Path(tempfile.mkdtemp(prefix=f"spotd-{name}-", dir="/tmp"))
         self.home.chmod(0o755)
@@ -121,7 +124,7 @@ class Server:
 
     def close(self) -> None:
         """End the server and remove everything it wrote."""
-        self.stop(signal.SIGQUIT)
+        self.stop(self.ABRUPT)
         shutil.rmtree(self.home, ignore_errors=True)
 
     def _up(self) -> bool:
@@ -153,6 +156,7 @@ class PostgresServer(Server):
     """
 
     USER = "spotd"
+    ABRUPT = signal.SIGQUIT  # as SIGKILL, but its shared memory is given back
 
     def __init__(self) -> None:
         super().__init__("postgres", user="nobody" if os.geteuid() == 0 else None)

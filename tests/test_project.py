@@ -113,16 +113,3 @@ def test_nothing_is_bound_to_one_machine(repository: Path) -> None:
     }
 
     assert found == {}
-
-
-def test_documents_link_to_what_exists(repository: Path) -> None:
-    """Every relative link of a document leads somewhere."""
-    documents = [*repository.glob("*.md"), *(repository / "docs").glob("*.md"), *(repository / "designs").glob("*.md")]
-    broken = [
-        f"{document.relative_to(repository)}: {target}"
-        for document in documents
-        for target in re.findall(r"\]\(([^)#\s]+)", document.read_text())
-        if "://" not in target and not (document.parent / target).exists()
-    ]
-
-    assert broken == []

@@ -14,10 +14,15 @@ HOURS_PER_MONTH = 730
 
 
 class Figures(Struct, frozen=True, kw_only=True):
-    """What the store knows of a fleet; `scanned_at` is when the scope that is behind most was completely listed."""
+    """What the store knows of a fleet.
+
+    `scanned_at` is when the scope that is behind most was completely listed, `priced_at` when the prices that are
+    behind most were read: a price that AWS has not changed for days is as fresh as the last look at it.
+    """
 
     known: Known
     scanned_at: datetime | None
+    priced_at: datetime | None
 
 
 NOTHING = Figures(
@@ -27,6 +32,7 @@ NOTHING = Figures(
         cpu=Cpu(running=0, measured=0, percent=None, oldest=None),
     ),
     scanned_at=None,
+    priced_at=None,
 )
 """What is known of no account."""
 
@@ -56,7 +62,7 @@ def overview(figures: Figures, now: datetime) -> Overview:
 def _cost(figures: Figures, now: datetime) -> tuple[int | None, Age]:
     cost = figures.known.cost
     if cost.micros_per_hour is not None:
-        return cost.micros_per_hour, _age(cost.oldest, now, _unpriced(cost))
+        return cost.micros_per_hour, _age(figures.priced_at or cost.oldest, now, _unpriced(cost))
     if cost.running:
         return None, _age(None, now, _unpriced(cost))
     if figures.known.counts.accounts.get(Status.ACTIVE):

@@ -1,6 +1,6 @@
 """RFC 9457 problems: the one shape every refusal and failure has, and the middleware that gives it."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from http import HTTPStatus
 
 import msgspec
@@ -8,7 +8,8 @@ import structlog
 from aiohttp import web
 from msgspec import Struct
 
-from spotd.aws.errors import AwsError, Trouble
+from spotd.aws.errors import AwsError, MalformedReply, Trouble
+from spotd.config import ConfigError
 from spotd.errors import Conflict, InvalidInput, NotFound, SpotdError, StoreUnavailable
 
 log = structlog.get_logger(__name__)
@@ -17,9 +18,11 @@ MEDIA_TYPE = "application/problem+json"
 
 STATUS_OF: Mapping[type[SpotdError], HTTPStatus] = {
     InvalidInput: HTTPStatus.UNPROCESSABLE_ENTITY,
+    ConfigError: HTTPStatus.UNPROCESSABLE_ENTITY,
     NotFound: HTTPStatus.NOT_FOUND,
     Conflict: HTTPStatus.CONFLICT,
     StoreUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
+    MalformedReply: HTTPStatus.BAD_GATEWAY,
 }
 
 STATUS_OF_TROUBLE: Mapping[Trouble, HTTPStatus] = {
@@ -106,8 +109,8 @@ async def problems(
         return _from_spotd(error)
     except web.HTTPException as error:
         return _from_http(error)
-    except ConnectionResetError:
-        raise
+    except TimeoutError:
+        return problem_response(HTTPStatus.SERVICE_UNAVAILABLE, "timed_out", "It took too long.", retryable=True)
     except Exception:
         log.exception("api.failed", method=request.method, route=route_pattern(request))
         return problem_response(HTTPStatus.INTERNAL_SERVER_ERROR, "internal", "Something broke; the log has it.")
@@ -132,10 +135,18 @@ def _from_refusal(refusal: Refusal) -> web.Response:
 
 
 def _from_spotd(error: SpotdError) -> web.Response:
-    field = error.field if isinstance(error, InvalidInput) else None
-    errors = (Pointed("/" + field.lstrip("/"), str(error)),) if field else ()
     code = f"aws_{error.trouble}" if isinstance(error, AwsError) else error.code
-    return problem_response(_status_of(error), code, str(error), retryable=error.retryable, errors=errors)
+    return problem_response(
+        _status_of(error), code, str(error), retryable=error.retryable, errors=tuple(_pointed(error))
+    )
+
+
+def _pointed(error: SpotdError) -> Iterator[Pointed]:
+    """Yield what is wrong with which field, or which option of the configuration."""
+    if isinstance(error, InvalidInput) and error.field:
+        yield Pointed("/" + error.field.lstrip("/"), str(error))
+    if isinstance(error, ConfigError):
+        yield from (Pointed("/" + each.path.replace(".", "/"), each.message) for each in error.problems)
 
 
 def _status_of(error: SpotdError) -> HTTPStatus:

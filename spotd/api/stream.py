@@ -5,8 +5,8 @@ A message says that something changed; the client reads again what it shows. Who
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import contextmanager
-from typing import Any
+from contextlib import contextmanager, suppress
+from typing import Any, NamedTuple
 
 import msgspec
 import structlog
@@ -28,6 +28,14 @@ MAX_INCOMING = 1024
 Message = Mapping[str, Any]
 
 
+class _Feed(NamedTuple):
+    """One client's subscription, the place it came in at, and what it is told first."""
+
+    subscription: Subscription
+    place: int
+    first: tuple[Message, ...]
+
+
 class Streams:
     """Serves the change log to clients, each with its own place in it."""
 
@@ -43,10 +51,10 @@ class Streams:
 
     async def websocket(self, request: web.Request, principal: Principal, after: str | None) -> web.StreamResponse:
         """Serve one WebSocket until either side ends it."""
-        with self._subscribed(after) as (subscription, first):
+        with self._subscribed(after) as feed:
             socket = web.WebSocketResponse(heartbeat=KEEP_ALIVE, max_msg_size=MAX_INCOMING)
             await socket.prepare(request)
-            halves = (_listen(socket, subscription), _tell(socket, _messages(subscription, principal, first)))
+            halves = (_listen(socket, feed.subscription), _tell(socket, _messages(feed, principal)))
             for outcome in await self._services.side_by_side(halves, limit=len(halves)):
                 if outcome.error is not None and not isinstance(outcome.error, ConnectionError):
                     log.warning("api.stream_failed", error=str(outcome.error), exc_info=outcome.error)
@@ -54,16 +62,17 @@ class Streams:
 
     async def events(self, request: web.Request, principal: Principal, after: str | None) -> web.StreamResponse:
         """Serve server-sent events until either side ends them."""
-        with self._subscribed(request.headers.get("Last-Event-ID") or after) as (subscription, first):
+        with self._subscribed(request.headers.get("Last-Event-ID") or after) as feed:
             response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "X-Accel-Buffering": "no"})
             await response.prepare(request)
-            async for message in _messages(subscription, principal, first):
-                await response.write(_event(message, self._services.changes.epoch))
+            with suppress(ConnectionError):  # the client went: it comes back when it wants to
+                async for message in _messages(feed, principal):
+                    await response.write(_event(message, feed.place, self._services.changes.epoch))
         return response
 
     @contextmanager
-    def _subscribed(self, after: str | None) -> Iterator[tuple[Subscription, tuple[Message, ...]]]:
-        """Follow the log while the block runs; give what a client is told first."""
+    def _subscribed(self, after: str | None) -> Iterator[_Feed]:
+        """Follow the log while the block runs."""
         if len(self._open) >= MAX_STREAMS:
             raise Refusal(503, "too_many_streams", f"{MAX_STREAMS} streams are open already")
         changes = self._services.changes
@@ -72,7 +81,7 @@ class Streams:
         self._open.add(subscription)
         self._metrics.streams.inc()
         try:
-            yield subscription, first
+            yield _Feed(subscription, place, first)
         finally:
             subscription.close()
             self._open.discard(subscription)
@@ -90,16 +99,14 @@ def _resume(changes: Changes, after: str | None) -> tuple[int, tuple[Message, ..
     return int(sequence), (hello,)
 
 
-async def _messages(
-    subscription: Subscription, principal: Principal, first: tuple[Message, ...]
-) -> AsyncIterator[Message | None]:
+async def _messages(feed: _Feed, principal: Principal) -> AsyncIterator[Message | None]:
     """Yield messages as they come, None after each long silence."""
-    for message in first:
+    for message in feed.first:
         yield message
     while True:
         try:
             async with asyncio.timeout(KEEP_ALIVE):
-                found = await anext(subscription, None)
+                found = await anext(feed.subscription, None)
         except TimeoutError:
             yield None
             continue
@@ -143,11 +150,15 @@ async def _tell(socket: web.WebSocketResponse, messages: AsyncIterator[Message |
         await socket.close(code=WSCloseCode.GOING_AWAY)
 
 
-def _event(message: Message | None, epoch: str) -> bytes:
-    """Encode a server-sent event (HTML standard, 9.2); its id is where to resume."""
+def _event(message: Message | None, place: int, epoch: str) -> bytes:
+    """Encode a server-sent event (HTML standard, 9.2).
+
+    Its id is where to resume: after a hello that is where the client came in, because nothing else was told yet.
+    """
     if message is None:
         return b": alive\n\n"
-    head = f"id: {epoch}:{message['sequence']}\nevent: {message['type']}\ndata: "
+    last = place if message["type"] == "hello" else message["sequence"]
+    head = f"id: {epoch}:{last}\nevent: {message['type']}\ndata: "
     return head.encode() + _encoded(message) + b"\n\n"
 
 

@@ -23,6 +23,8 @@ log = structlog.get_logger(__name__)
 
 REFRESH_BEFORE: Final = timedelta(minutes=10)
 """A role's session is replaced when less than this is left of it: a page of a long listing never meets its end."""
+ASK_AGAIN_AFTER: Final = 15.0
+"""Seconds before the chain is asked again for an identity it did not have."""
 LAST_USE: Final = timedelta(minutes=1)
 """A session that cannot be replaced is used until this is left of it."""
 
@@ -34,8 +36,13 @@ class CredentialSource(Protocol):
         """Return credentials that are valid now; raises AwsError if there are none."""
         ...
 
-    def renew(self) -> bool:
-        """Forget what AWS called expired; return whether a new attempt can differ."""
+    @property
+    def version(self) -> int:
+        """Counts the credentials there were: which ones a call was signed with at the earliest."""
+        ...
+
+    def renew(self, version: int) -> bool:
+        """Forget the credentials of that version, which AWS calls expired; return whether others can be had."""
         ...
 
 
@@ -66,11 +73,13 @@ class KeyCredentials:
     def __init__(self, keys: AccessKeys) -> None:
         self._credentials = AioCredentials(keys.access_key_id, keys.secret_access_key)
 
+    version = 0
+
     async def current(self) -> AioCredentials:
         """Return the pair."""
         return self._credentials
 
-    def renew(self) -> bool:
+    def renew(self, version: int) -> bool:  # noqa: ARG002 - there is but one
         """A key pair has no other form."""
         return False
 
@@ -92,6 +101,7 @@ class RoleCredentials:
         self._turn = asyncio.Lock()
         self._failed: AwsError | None = None
         self._attempts = 0
+        self.version = 0
 
     async def current(self) -> AioCredentials:
         """Return the session's credentials; those who waited for a failed attempt share its failure."""
@@ -103,9 +113,10 @@ class RoleCredentials:
                 lease = await self._replace(seen)
         return lease.credentials
 
-    def renew(self) -> bool:
-        """Forget the session."""
-        self._lease = None
+    def renew(self, version: int) -> bool:
+        """Forget the session, unless it was replaced since."""
+        if version == self.version:
+            self._lease = None
         return True
 
     def _lasting(self, margin: timedelta) -> Lease | None:
@@ -123,6 +134,7 @@ class RoleCredentials:
     async def _attempt(self) -> AwsError | None:
         try:
             self._lease = await self._assume()
+            self.version += 1
         except AwsError as error:
             if self._lease is not None:  # else the caller learns it
                 log.warning("aws.session_not_renewed", error=str(error))
@@ -133,22 +145,30 @@ class RoleCredentials:
 class OwnCredentials:
     """The daemon's own identity: a named profile, else botocore's default chain."""
 
+    version = 0
+
     def __init__(self, load: Callable[[], Awaitable[AioCredentials | None]]) -> None:
         self._load = load
         self._turn = asyncio.Lock()
         self._credentials: AioCredentials | None = None
+        self._ask_again_at = 0.0
 
     async def current(self) -> AioCredentials:
         """Return the identity's credentials, which refresh themselves; raises AwsError if there is none."""
         async with self._turn:
-            if self._credentials is None:
+            now = asyncio.get_running_loop().time()
+            if self._credentials is None and now >= self._ask_again_at:
+                # Where there is none, the chain ends with a slow question to the machine's metadata service.
+                self._ask_again_at = now + ASK_AGAIN_AFTER
                 self._credentials = await self._load()
         if self._credentials is None:
             raise AwsError(
-                Trouble.DENIED, "NoOwnIdentity", "the daemon has no AWS identity: set aws.profile or credentials"
+                Trouble.DENIED,
+                "NoOwnIdentity",
+                "the daemon has no AWS identity: set aws.profile or AWS's own variables",
             )
         return self._credentials
 
-    def renew(self) -> bool:
+    def renew(self, version: int) -> bool:  # noqa: ARG002 - there is but one
         """Botocore refreshes what can be refreshed."""
         return False

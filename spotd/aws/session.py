@@ -68,11 +68,11 @@ class AccountSession:
 
     async def call(self, service: str, region: str, operation: str, **params: Any) -> dict[str, Any]:
         """Send one operation (`"ec2", "eu-west-1", "DescribeRegions"`) and return the answer; raises AwsError."""
-        spec = _spec(service, operation)
+        spec, version = _spec(service, operation), self._credentials.version
         try:
             return await self._guarded(spec, region, params)
         except AwsError as error:
-            if not (error.expired and self._credentials.renew()):
+            if not (error.expired and self._credentials.renew(version)):
                 raise
         return await self._guarded(spec, region, params)
 

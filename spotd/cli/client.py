@@ -107,7 +107,7 @@ def find_client(config: str | None = None, environ: Mapping[str, str] | None = N
     try:
         address = Address(url or f"unix:{_socket(config, environ)}")
     except ValueError as error:
-        raise Failure(str(error), why="SPOTD_URL says so", code=USAGE) from None
+        raise Failure("SPOTD_URL is no address of a daemon", why=str(error), code=USAGE) from None
     return Client(address, environ.get("SPOTD_TOKEN"))
 
 

@@ -37,8 +37,10 @@ class Address:
         self.tls = scheme == "https"
         self.path = rest if scheme == "unix" else None
         self.authority = rest.lstrip("/").partition("/")[0] if self.path is None else "localhost"
-        if scheme not in ("unix", "http", "https") or not (self.path or self.authority) or "@" in self.authority:
-            raise ValueError(f"{url!r} is no address: use unix:PATH, http://HOST:PORT or https://HOST:PORT")
+        named = self.authority if self.path is None else self.path
+        if scheme not in ("unix", "http", "https") or not named or "@" in self.authority:
+            # The text itself is left out: somebody may have put a password into it.
+            raise ValueError("an address is unix:PATH, http://HOST:PORT or https://HOST:PORT")
 
     def connect(self, timeout: float) -> socket.socket:
         """Open a connection; raises Unreachable."""

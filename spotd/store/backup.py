@@ -98,6 +98,7 @@ def _draft(source: Path, draft: Path) -> None:
 
 
 def _swap(draft: Path, target: Path) -> Backup:
+    _settle(draft)
     version, epoch = _described(draft)
     for suffix in SIDE_FILES:
         _side(target, suffix).unlink(missing_ok=True)
@@ -114,7 +115,7 @@ def _copy(source: Path, target: Path) -> None:
         closing(sqlite3.connect(target)) as writer,
     ):
         reader.backup(writer)
-        writer.execute("PRAGMA journal_mode = DELETE")
+    _settle(target)
     with target.open("rb+") as file:
         os.fsync(file.fileno())
 
@@ -128,6 +129,12 @@ def _described(path: Path) -> tuple[int, int]:
         [(version,)] = connection.execute("SELECT max(version) FROM schema_version").fetchall()
         epoch = connection.execute("SELECT value FROM meta WHERE name = 'epoch'").fetchone()
         return int(version), int(epoch[0]) if epoch else 0
+
+
+def _settle(path: Path) -> None:
+    """Bring everything into the one file, with nothing beside it."""
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA journal_mode = DELETE")
 
 
 def _remove(path: Path) -> None:

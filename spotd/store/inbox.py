@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+import msgspec
 from msgspec import Struct
 
 from spotd.model.event import Event, Outcome, Verdict
@@ -223,7 +224,11 @@ def _event(row: Row) -> Event:
 
 
 def _body(text: str) -> Mapping[str, Any]:
-    return from_json(text, dict[str, Any])
+    """Return an object, whatever was stored: a list of messages must not fail because of one of them."""
+    try:
+        return from_json(text, dict[str, Any])
+    except msgspec.MsgspecError:
+        return {"text": text}
 
 
 def _quarantined(row: Row) -> Quarantined:

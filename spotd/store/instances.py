@@ -5,6 +5,7 @@ remembered by the pass itself, and what a complete pass did not see becomes a to
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from datetime import datetime
 from hashlib import blake2b
 from typing import NamedTuple
@@ -14,7 +15,7 @@ import msgspec
 from spotd.errors import InvalidInput
 from spotd.model.instance import LIVE, Instance, State, StoredInstance
 from spotd.store import scopes
-from spotd.store.db import Executor
+from spotd.store.db import Database, Executor
 from spotd.store.db.values import to_json
 from spotd.store.instance_rows import facts_of, stored_instance
 from spotd.store.paging import Page, id_of, in_slices, page_of
@@ -133,15 +134,18 @@ async def set_load_balancers(
 
 
 async def list_page(
-    db: Executor, wanted: InstanceFilter | None = None, *, limit: int = 100, cursor: str | None = None
+    db: Database, wanted: InstanceFilter | None = None, *, limit: int = 100, cursor: str | None = None
 ) -> Page[StoredInstance]:
     """Return instances in the order they were first stored.
 
     Raises InvalidInput for a cursor we did not make, and for more tags than there are slots.
     """
-    facts = _listing_facts(wanted or InstanceFilter())
+    wanted = wanted or InstanceFilter()
+    facts = _listing_facts(wanted)
     sql, args = SQL.filtered("list_instances", after=id_of(cursor, default=0), limit=limit + 1, **facts)
-    rows = await db.fetch(sql, *args)
+    # No index knows tags, so a rare one is looked for in the whole fleet: other readers do not wait for that.
+    async with db.snapshot() if wanted.tags else nullcontext(db) as view:
+        rows = await view.fetch(sql, *args)
     items = await in_slices(lambda row: (row["id"], stored_instance(row)), rows)
     page = page_of(items, limit, lambda item: (item[0],))
     return Page(items=tuple(stored for _, stored in page.items), next_cursor=page.next_cursor)

@@ -3,7 +3,7 @@
 import threading
 from collections import Counter, deque
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -50,6 +50,42 @@ async def recent(db: Executor, component: str, *, limit: int = 15) -> tuple[LogR
     return tuple(_stored(row) for row in await db.fetch(SQL["recent_logs"], component, limit))
 
 
+Key = tuple[str, str, str]
+
+
+@dataclass(frozen=True)
+class _Folded:
+    """Old rows of one message: the first of them, how many there were, and when the last was."""
+
+    first: Row
+    times: int
+    last_at: datetime
+
+    def __add__(self, later: "_Folded") -> "_Folded":
+        return _Folded(self.first, self.times + later.times, max(self.last_at, later.last_at))
+
+    def row(self) -> Row:
+        """Return the row that stands for all."""
+        return replace(self.first, details={**self.first.details, REPEATED: self.times, "last_at": self.last_at})
+
+
+@dataclass(frozen=True)
+class _Batch:
+    """Some of what waits, taken out to be written."""
+
+    rows: list[Row]
+    folded: dict[Key, _Folded]
+    lost: Counter[str]
+
+    def told(self, now: datetime) -> list[Row]:
+        """Return everything as rows, in the order of their times."""
+        rows = [*self.rows, *(folded.row() for folded in self.folded.values())]
+        if self.lost:
+            lost = dict(self.lost)
+            rows.append(Row(timestamp=now, component=COMPONENT, level="warning", message="log.rows_lost", details=lost))
+        return sorted(rows, key=lambda row: row.timestamp)
+
+
 class LogWriter:
     """Takes rows from anywhere in the process, without waiting, and writes them when `flush` is called.
 
@@ -65,7 +101,7 @@ class LogWriter:
         self._guard = threading.Lock()
         self._quiet: deque[Row] = deque()
         self._loud: deque[Row] = deque()
-        self._folded: dict[tuple[str, str, str], Row] = {}
+        self._folded: dict[Key, _Folded] = {}
         self._lost: Counter[str] = Counter()
 
     @property
@@ -76,65 +112,64 @@ class LogWriter:
     def write(self, row: Row) -> None:
         """Take a row, from any thread."""
         with self._guard:
-            (self._quiet if row.level in UNIMPORTANT else self._loud).append(row)
+            self._queue_of(row).append(row)
             self._make_room()
 
     async def flush(self) -> int:
         """Write what waits and return how many rows that was; what the database does not take now waits on."""
         written = 0
-        while rows := self._take():
+        while rows := (batch := self._take()).told(self._clock.now()):
             try:
                 await insert(self._db, *rows)
             except StoreUnavailable:
-                self._put_back(rows)
+                self._put_back(batch)
                 break
             except BaseException:
-                self._put_back(rows)
+                self._put_back(batch)
                 raise
             written += len(rows)
         return written
 
-    def _take(self) -> list[Row]:
-        with self._guard:
-            self._loud.extendleft(self._told())
-            rows = [waiting.popleft() for waiting in (self._loud, self._quiet) for _ in range(min(BATCH, len(waiting)))]
-            return sorted(rows, key=lambda row: row.timestamp)
+    def _queue_of(self, row: Row) -> deque[Row]:
+        return self._quiet if row.level in UNIMPORTANT else self._loud
 
-    def _put_back(self, rows: list[Row]) -> None:
+    def _take(self) -> _Batch:
         with self._guard:
-            for row in reversed(rows):
-                (self._quiet if row.level in UNIMPORTANT else self._loud).appendleft(row)
+            rows = [queue.popleft() for queue in (self._loud, self._quiet) for _ in range(min(BATCH, len(queue)))]
+            batch = _Batch(rows, self._folded, self._lost)
+            self._folded, self._lost = {}, Counter()
+            return batch
+
+    def _put_back(self, batch: _Batch) -> None:
+        with self._guard:
+            for row in reversed(batch.rows):
+                self._queue_of(row).appendleft(row)
+            since, self._folded = self._folded, batch.folded
+            for folded in since.values():
+                self._fold(folded)
+            self._lost += batch.lost
             self._make_room()
 
     def _make_room(self) -> None:
         while len(self._quiet) > self._capacity:
             self._lost[self._quiet.popleft().level] += 1
         while len(self._loud) > self._capacity:
-            self._fold(self._loud.popleft())
+            row = self._loud.popleft()
+            self._fold(_Folded(row, 1, row.timestamp))
 
-    def _fold(self, row: Row) -> None:
-        """Keep an old row as a count, if there is room for its message."""
-        key = (row.component, row.level, row.message)
-        known, times = self._folded.get(key), row.details.get(REPEATED, 1)
-        if known is None and len(self._folded) >= self._capacity:
-            self._lost[row.level] += times
-            return
-        known = known or replace(row, details={**row.details, REPEATED: 0})
-        details = {**known.details, REPEATED: known.details[REPEATED] + times, "last_at": row.timestamp}
-        self._folded[key] = replace(known, details=details)
-
-    def _told(self) -> list[Row]:
-        """Return what was folded and what was lost as rows, and begin anew."""
-        rows = list(self._folded.values())
-        if self._lost:
-            now, lost = self._clock.now(), dict(self._lost)
-            rows.append(Row(timestamp=now, component=COMPONENT, level="warning", message="log.rows_lost", details=lost))
-        self._folded, self._lost = {}, Counter()
-        return rows
+    def _fold(self, folded: _Folded) -> None:
+        """Keep old rows as a count, if there is room for their message."""
+        key = (folded.first.component, folded.first.level, folded.first.message)
+        if key in self._folded:
+            self._folded[key] += folded
+        elif len(self._folded) < self._capacity:
+            self._folded[key] = folded
+        else:
+            self._lost[folded.first.level] += folded.times
 
 
 def _values(row: Row) -> tuple[object, ...]:
-    return row.timestamp, row.component, row.level, _plain(row.message)[:LONGEST_MESSAGE], _details(row.details)
+    return row.timestamp, _plain(row.component), row.level, _plain(row.message)[:LONGEST_MESSAGE], _details(row.details)
 
 
 def _details(details: Mapping[str, Any]) -> str:

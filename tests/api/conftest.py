@@ -104,12 +104,16 @@ class Daemon:
     ticked: list[str] = field(default_factory=list)
     discovered: list[str] = field(default_factory=list)
     ingested: list[tuple[bytes, str]] = field(default_factory=list)
+    refuse_reload: Exception | None = None
     reloaded: dict[str, Any] = field(default_factory=lambda: {"changed": []})
 
     async def tick_now(self, name: str) -> object:
-        """Note which loop was asked to run."""
+        """Note which loop was asked to run, and do what the test wants of it."""
         self.ticked.append(name)
-        return self.results.get(name)
+        result = self.results.get(name)
+        if isinstance(result, Exception):
+            raise result
+        return result
 
     async def discover(self, account: Account) -> None:
         """Note which account was asked to be scanned; a pending one is refused as the daemon does."""
@@ -123,7 +127,9 @@ class Daemon:
         return parse(raw, now=self.clock.now())
 
     async def reload(self) -> Mapping[str, Any]:
-        """Answer what a reload changed."""
+        """Answer what a reload changed, or refuse it."""
+        if self.refuse_reload is not None:
+            raise self.refuse_reload
         return self.reloaded
 
 

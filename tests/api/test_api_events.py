@@ -61,6 +61,16 @@ async def test_posting_needs_the_scope(lite: Stage) -> None:
     assert (await client.post("/events", warning(1))).status == 403
 
 
+async def test_limited_token_posts_for_its_account_only(lite: Stage) -> None:
+    """A limited token's events must be its own account's; nothing of a mixed body is taken in."""
+    client = await lite.token("events", account_id=ACCOUNT)
+    own = await client.post("/events", warning(1))
+    mixed = await client.post("/events", [warning(2), warning(3, OTHER)])
+
+    assert (own.status, mixed.status) == (202, 403)
+    assert len(lite.daemon.ingested) == 1
+
+
 async def test_inbox_is_listed_newest_first(stage: Stage) -> None:
     """The inbox comes newest first, with what became of each, and by kind and account."""
     await stored(stage, warning(1), warning(2, OTHER), {"source": "x", "detail-type": "y", "id": "z"})

@@ -4,7 +4,9 @@ import asyncio
 
 import pytest
 from msgspec import Struct
+from msgspec.structs import replace
 
+from spotd.config import ConfigError, Problem
 from spotd.model.health import ComponentState
 from tests.api.conftest import Stage, component, pulse
 
@@ -56,6 +58,16 @@ async def test_reload(lite: Stage) -> None:
     assert (await limited.post("/api/v1/reload")).status == 403
 
 
+async def test_bad_configuration_is_refused_with_all_its_problems(lite: Stage) -> None:
+    """A reload of a configuration that is not valid is a 422 that points at every option."""
+    problems = [Problem("api.port", "must be a number", "config.toml"), Problem("", "no such file", "config.toml")]
+    lite.daemon.refuse_reload = ConfigError(problems)
+    reply = await lite.client.post("/api/v1/reload")
+
+    assert (reply.status, reply.body["code"]) == (422, "bad_config")
+    assert [error["pointer"] for error in reply.body["errors"]] == ["/api/port", "/"]
+
+
 @pytest.mark.parametrize(
     ("status", "word"),
     [(ComponentState.HEALTHY, "pass"), (ComponentState.DEGRADED, "warn"), (ComponentState.CRITICAL, "fail")],
@@ -80,6 +92,22 @@ async def test_ready_until_there_is_a_reason(lite: Stage) -> None:
 
     assert (ready.status, ready.body["status"]) == (200, "ok")
     assert (unready.status, unready.body["reasons"]) == (503, ["draining"])
+
+
+@pytest.mark.parametrize(("details", "status"), [({"error": "timed out"}, 503), ({"round_trip_ms": 900}, 200)])
+async def test_not_ready_without_the_database(lite: Stage, details: dict[str, object], status: int) -> None:
+    """A database that did not answer the last check makes the daemon unready; a slow one does not."""
+    lite.daemon.components = {"database": replace(component(ComponentState.CRITICAL), details=details)}
+
+    assert (await lite.client.get("/readyz")).status == status
+
+
+async def test_tick_that_takes_too_long_may_be_retried(lite: Stage) -> None:
+    """A tick past its deadline is a 503 to retry."""
+    lite.daemon.results["optimizer"] = TimeoutError()
+    reply = await lite.client.post("/api/v1/optimizer/run")
+
+    assert (reply.status, reply.body["code"], reply.body["retryable"]) == (503, "timed_out", True)
 
 
 async def test_alive_while_health_ticks(lite: Stage) -> None:

@@ -75,10 +75,11 @@ async def test_resuming_misses_nothing(lite: Stage) -> None:
         await socket.receive_json()
         sequences = [(await socket.receive_json())["sequence"] for _ in range(2)]
     async with read_events(lite.client, **{"Last-Event-ID": f"{changes.epoch}:2"}) as stream:
-        await anext(stream)
+        hello = await anext(stream)
         resumed = await anext(stream)
 
     assert sequences == [2, 3]
+    assert hello["id"] == f"{changes.epoch}:2"
     assert resumed["data"]["sequence"] == 3
 
 
@@ -130,6 +131,20 @@ async def test_clients_are_counted_until_they_leave(lite: Stage) -> None:
             break
     else:
         pytest.fail("the client is still counted")
+
+
+async def test_client_that_goes_is_no_error(lite: Stage, caplog: pytest.LogCaptureFixture) -> None:
+    """A client that closes its connection without a word ends its stream quietly."""
+    async with read_events(lite.client) as stream:
+        await anext(stream)
+    for number in range(100):
+        lite.daemon.changes.publish("prices", number=number)
+        if "spotd_stream_clients 0.0" in (await lite.client.get("/metrics")).body:
+            break
+    else:
+        pytest.fail("the client is still counted")
+
+    assert caplog.records == []
 
 
 async def test_end_of_the_log_ends_the_stream(lite: Stage) -> None:

@@ -171,8 +171,8 @@ async def test_a_price_in_force_before_the_window_is_told_too(session: AccountSe
     assert all(each.micros > 0 and each.az_id for each in found)
 
 
-async def test_on_demand_prices_come_one_by_one_and_as_a_list_alike(session: AccountSession) -> None:
-    """Few types are asked for by name, many by their region's list; the prices are the same."""
+async def test_on_demand_prices_come_for_one_type_and_for_all_alike(session: AccountSession) -> None:
+    """However many are asked for at once, the prices are the same."""
     few = await prices.on_demand_prices(session, HOME, ["m5.large"])
     names = [each.name for each in await ec2.list_instance_types(session, HOME)]
     many = await prices.on_demand_prices(session, HOME, names, products=["Linux/UNIX"])

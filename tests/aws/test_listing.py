@@ -20,7 +20,7 @@ async def listed(session: AccountSession, region: str = "eu-west-1") -> list[Pag
 
 
 async def test_every_page_is_asked_for_and_the_last_is_marked(fake: FakeAws, session: AccountSession) -> None:
-    """A listing follows the tokens to the end, a thousand instances a page, and says which page completes it."""
+    """A listing follows the tokens to the end, a hundred instances a page, and says which page completes it."""
     fake.sequence("DescribeInstances", page(instance("i-1"), token="more"), page(instance("i-2")))
     pages = await listed(session)
     assert [([each.instance_id for each in page.instances], page.last) for page in pages] == [
@@ -28,7 +28,7 @@ async def test_every_page_is_asked_for_and_the_last_is_marked(fake: FakeAws, ses
         (["i-2"], True),
     ]
     assert [each.params.get("NextToken") for each in fake.seen] == [None, "more"]
-    assert {each.params["MaxResults"] for each in fake.seen} == {"1000"}
+    assert {each.params["MaxResults"] for each in fake.seen} == {"100"}
 
 
 async def test_an_empty_account_is_one_last_page_without_instances(fake: FakeAws, session: AccountSession) -> None:

@@ -75,8 +75,8 @@ def filters(seen: Seen) -> dict[str, str]:
     return {each["Field"]: each["Value"] for each in seen.params["Filters"]}
 
 
-async def test_few_types_are_asked_for_by_name(fake: FakeAws, session: AccountSession) -> None:
-    """One question each, for shared tenancy without extra software; odd and other products are left out."""
+async def test_on_demand_prices_are_those_of_ordinary_launches(fake: FakeAws, session: AccountSession) -> None:
+    """One question for the types and systems, in the Price List's home; odd and other products are left out."""
     entries = [
         product("m5.large"),
         product("m5.large", "Windows"),
@@ -85,7 +85,7 @@ async def test_few_types_are_asked_for_by_name(fake: FakeAws, session: AccountSe
         "not json",
     ]
     fake.on("GetProducts", js({"PriceList": entries}))
-    found = await on_demand_prices(session, "eu-west-1", ["m5.large"])
+    found = await on_demand_prices(session, "eu-west-1", ["m5.large", "c5.large"])
     assert sorted(each.product for each in found) == ["Linux/UNIX", "Windows"]
     assert {(each.region, each.observed_at) for each in found} == {("eu-west-1", session.now())}
     [seen] = fake.seen
@@ -95,17 +95,27 @@ async def test_few_types_are_asked_for_by_name(fake: FakeAws, session: AccountSe
         "tenancy": "Shared",
         "preInstalledSw": "NA",
         "capacitystatus": "Used",
-        "instanceType": "m5.large",
+        "licenseModel": "No License required",
+        "instanceType": "c5.large,m5.large",
+        "operatingSystem": "Linux,RHEL,SUSE,Windows",
     }
 
 
-async def test_many_types_are_read_from_the_regions_list(fake: FakeAws, session: AccountSession) -> None:
-    """A question for each system, and only the wanted types are kept."""
-    fake.on("GetProducts", js({"PriceList": [product("m5.large"), product("other.large")]}))
-    wanted = ["m5.large", *(f"m{n}.xlarge" for n in range(20))]
-    found = await on_demand_prices(session, "eu-west-1", wanted, products=["Linux/UNIX", "SUSE Linux"])
-    assert [each.instance_type for each in found] == ["m5.large"]
-    assert [filters(each)["operatingSystem"] for each in fake.seen] == ["Linux", "SUSE"]
+async def test_many_types_are_asked_for_forty_at_a_time(fake: FakeAws, session: AccountSession) -> None:
+    """A filter's value has its bound; only the wanted systems are asked for."""
+    fake.on("GetProducts", js({"PriceList": []}))
+    names = [f"u7inh-{n}tb.metal-480xl" for n in range(120)]
+    await on_demand_prices(session, "eu-west-1", names, products=["Linux/UNIX", "SUSE Linux"])
+    asked = [filters(each) for each in fake.seen]
+    assert [each["instanceType"].count(",") + 1 for each in asked] == [40, 40, 40]
+    assert all(len(each["instanceType"]) <= 1024 for each in asked)
+    assert {each["operatingSystem"] for each in asked} == {"Linux,SUSE"}
+
+
+async def test_a_product_nobody_sells_is_not_asked_for(fake: FakeAws, session: AccountSession) -> None:
+    """The price list knows the Spot market's four."""
+    assert await on_demand_prices(session, "eu-west-1", ["m5.large"], products=["Ubuntu Pro"]) == ()
+    assert fake.seen == []
 
 
 async def test_a_price_page_cut_in_the_middle_is_an_error(fake: FakeAws, session: AccountSession) -> None:

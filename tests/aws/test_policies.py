@@ -75,7 +75,7 @@ def test_the_cloudformation_template_passes_the_linter(tmp_path: Path) -> None:
         role = json.loads(documents.cloudformation)["Resources"]["SpotdRole"]["Properties"]
         assert role["AssumeRolePolicyDocument"] == documents.trust
         assert role["Policies"][0]["PolicyDocument"] == documents.permissions
-    command = [Path(sys.executable).with_name("cfn-lint"), "--include-checks", "I", "--"]
+    command = [str(Path(sys.executable).with_name("cfn-lint")), "--include-checks", "I", "--"]
     linted = subprocess.run(
         [*command, *tmp_path.glob("*.json")], capture_output=True, text=True, check=False, timeout=100
     )

@@ -216,7 +216,11 @@ def test_recorded_spot_prices(data: Path) -> None:
     assert {refusal.pointer.rpartition("/")[2] for refusal in report.refused} == {"AvailabilityZone"}
 
 
-@pytest.mark.parametrize("body", [gzip.compress(b"{")[:-4], gzip.compress(b"{"), b"\x1f\x8bno", b"region,az,\n\0,\r\n"])
+@pytest.mark.parametrize(
+    "body",
+    [gzip.compress(b"{")[:-4], gzip.compress(b"{"), b"\x1f\x8bno", b"region,az,\n\0,\r\n"],
+    ids=["cut gzip", "gzip of no JSON", "no gzip", "no CSV"],
+)
 def test_a_broken_file_is_refused(body: bytes) -> None:
     """A recording that was cut or is no gzip, JSON or CSV is refused, not raised."""
     report = parse_recorded("DescribeSpotPriceHistory", body)

@@ -135,10 +135,29 @@ async def test_a_session_that_aws_ended_early_is_opened_anew(aws: Aws, fake: Fak
         "AssumeRole",
         lambda _seen: role_session(f"AS{next(count)}", "token", (clock.now() + timedelta(hours=1)).isoformat()),
     )
-    fake.sequence("DescribeRegions", refusal("ExpiredToken"), regions("us-east-1"))
+    fake.sequence("DescribeRegions", regions("us-east-1"), refusal("ExpiredToken"), regions("us-east-1"))
     session = aws.session_for("111111111111", grant("111111111111"))
     await session.call("ec2", "us-east-1", "DescribeRegions")
-    assert [each.access_key for each in fake.calls("DescribeRegions")] == ["AS0", "AS1"]
+    await session.call("ec2", "us-east-1", "DescribeRegions")
+    assert [each.access_key for each in fake.calls("DescribeRegions")] == ["AS0", "AS0", "AS1"]
+
+
+async def test_many_callers_whose_session_ended_open_one_new_one(aws: Aws, fake: FakeAws, clock: HandClock) -> None:
+    """Seventeen regions that hear of the end at once do not throw each other's new session away."""
+    count = iter(range(100))
+    fake.on(
+        "AssumeRole",
+        lambda _seen: role_session(f"AS{next(count)}", "token", (clock.now() + timedelta(hours=1)).isoformat()),
+    )
+    fake.on(
+        "DescribeRegions", lambda seen: refusal("ExpiredToken") if seen.access_key == "AS0" else regions("us-east-1")
+    )
+    session = aws.session_for("111111111111", grant("111111111111"))
+    await session._credentials.current()
+    async with asyncio.TaskGroup() as group:
+        for _ in range(17):
+            group.create_task(session.call("ec2", "us-east-1", "DescribeRegions"))
+    assert len(fake.calls("AssumeRole")) == 2
 
 
 async def test_many_callers_open_one_session(aws: Aws, fake: FakeAws, clock: HandClock) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -47,9 +48,7 @@ async def database(config: Path, ring: KeyRing, *, keys: int = 3) -> None:
             field: ring.seal(b"text", context=f"accounts/{account.id}/{field}")
             for field in ("access_key_id", "secret_access_key")
         }
-        await accounts.set_connection(
-            db, account.id, method=ConnectionMethod.ACCESS_KEYS, secrets=sealed, now=clock.now()
-        )
+        await accounts.set_connection(db, account.id, method=ConnectionMethod.ACCESS_KEYS, secrets=sealed)
     await db.close()
 
 
@@ -117,45 +116,37 @@ def test_a_missing_configuration_writes_nothing(command: Command, tmp_path: Path
     assert list(tmp_path.iterdir()) == []
 
 
-async def test_rotation_seals_everything_anew(command: Command, config: Path) -> None:
+async def test_rotation_seals_everything_anew(process: Command, config: Path) -> None:
     """Afterwards only the new key is kept, and it opens all; the old one opens nothing."""
     old = KeyRing.load(crypto.create_key_file(config.parent / "state"))
     await database(config, old)
 
-    rotated = command_in_process("keys", "rotate", "--config", config)
+    rotated = process("keys", "rotate", "--config", config)
 
     new = KeyRing.load(config.parent / "state" / "master.key")
-    assert rotated == 0
+    assert rotated.code == 0
     assert len(new.key_ids) == 1
     assert new.newest != old.newest
-    assert command_in_process("keys", "verify", "--config", config) == 0
+    assert process("keys", "verify", "--config", config).code == 0
 
 
-def command_in_process(*arguments: str | Path) -> int:
-    """Run a command that starts its own event loop, from a test that has one."""
-    import subprocess
-    import sys
-
-    return subprocess.run([sys.executable, "-m", "spotd", *map(str, arguments)], check=False).returncode
-
-
-async def test_an_interrupted_rotation_goes_on(config: Path) -> None:
+async def test_an_interrupted_rotation_goes_on(process: Command, config: Path) -> None:
     """A ring with two keys means that one was under way: no third is made."""
     state = config.parent / "state"
     ring = KeyRing.load(crypto.create_key_file(state)).rotated()
     await database(config, ring)
     crypto.replace_key_file(state / "master.key", ring)
 
-    assert command_in_process("keys", "rotate", "--config", config) == 0
+    assert process("keys", "rotate", "--config", config).code == 0
     assert KeyRing.load(state / "master.key").key_ids == (ring.newest,)
 
 
-async def test_the_wrong_key_ends_with_78(config: Path) -> None:
+async def test_the_wrong_key_ends_with_78(process: Command, config: Path) -> None:
     """Verification sees it by the canary."""
     crypto.create_key_file(config.parent / "state")
     await database(config, KeyRing.generate())
 
-    assert command_in_process("keys", "verify", "--config", config) == 78
+    assert process("keys", "verify", "--config", config).code == 78
 
 
 def test_migrate_applies_once(command: Command, config: Path) -> None:
@@ -241,8 +232,6 @@ def test_recorded_answers_are_read_from_files(command: Command, tmp_path: Path) 
 
 def test_doctor_looks_without_a_daemon(process: Command, config: Path, tmp_path: Path) -> None:
     """Each look says what it found; what failed decides the exit code; the bundle holds no secret."""
-    import tarfile
-
     config.write_text(
         config.read_text() + "[aws]\nendpoint_url = 'http://127.0.0.1:9'\nconnect_timeout = 0.2\nrequest_timeout = 1\n"
     )

@@ -1,17 +1,20 @@
 """Events: take them in, list the inbox and the quarantine."""
 
 from spotd.api import views
-from spotd.api.access import Scope
+from spotd.api.access import Principal, Scope
 from spotd.api.bodies import EventQuery, Page
 from spotd.api.lookup import select
 from spotd.api.routing import BASE, LISTED, Call, NoQuery, Route
 from spotd.api.wire import EventResults, EventView, Listing, QuarantineView
+from spotd.aws.events import parse
 from spotd.store import inbox
 
 
 async def post_events(call: Call[NoQuery, None]) -> EventResults:
     """Take in one event or an array; answers once they are durable, with what became of each."""
-    verdicts = await call.services.ingest(await call.request.read(), f"api:{call.principal.name}")
+    raw = await call.request.read()
+    _require_own(call.principal, raw)
+    verdicts = await call.services.ingest(raw, f"api:{call.principal.name}")
     return EventResults(results=tuple(map(views.event_result, verdicts)))
 
 
@@ -31,6 +34,15 @@ async def list_quarantine(call: Call[Page, None]) -> Listing[QuarantineView]:
     """List messages that nobody understood, newest first."""
     page = await inbox.list_quarantine(call.services.db, limit=call.query.limit, cursor=call.query.cursor)
     return Listing(items=tuple(map(views.quarantined, page.items)), next_cursor=page.next_cursor)
+
+
+def _require_own(principal: Principal, raw: bytes) -> None:
+    """Refuse events of other accounts from a token that is limited to one."""
+    if principal.account is None:
+        return
+    for verdict in parse(raw):
+        if verdict.event is not None and verdict.event.account_id is not None:
+            principal.require(verdict.event.account_id)
 
 
 ROUTES = (

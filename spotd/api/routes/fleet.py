@@ -1,5 +1,6 @@
 """The inventory: instances and the overview."""
 
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 from spotd.api import views
@@ -10,7 +11,8 @@ from spotd.api.figures import overview as overview_of
 from spotd.api.lookup import select
 from spotd.api.routing import BASE, LISTED, Call, Route
 from spotd.api.wire import InstanceView, Listing, Overview
-from spotd.store import accounts, instances, overview, scopes
+from spotd.model.fleet import on_demand_prices, spot_prices
+from spotd.store import accounts, instances, overview, passes, scopes
 from spotd.store.db import Executor
 from spotd.store.instances import InstanceFilter
 
@@ -40,20 +42,28 @@ async def get_overview(call: Call[OverviewQuery, None]) -> Overview:
     if selected.nothing:
         return overview_of(NOTHING, services.clock.now())
     async with services.db.snapshot() as view:
+        known = await _scopes(view, selected.account_id)
         figures = Figures(
             known=await overview.read(view, selected.account_id),
-            scanned_at=await _scanned_at(view, selected.account_id),
+            scanned_at=min((scope.completed_at for scope in known if scope.completed_at is not None), default=None),
+            priced_at=_priced_at(
+                {scope.region for scope in known if scope.instance_count}, await passes.last_good(view)
+            ),
         )
     return overview_of(figures, services.clock.now())
 
 
-async def _scanned_at(db: Executor, account_id: str | None) -> datetime | None:
-    """Return when the scope that is behind most was last completely listed."""
-    account = await accounts.find(db, account_id) if account_id else None
-    if account_id is not None and account is None:
-        return None
-    known = await scopes.all_scopes(db, account.id if account else None)
-    return min((scope.completed_at for scope in known if scope.completed_at is not None), default=None)
+async def _scopes(db: Executor, account_id: str | None) -> tuple[scopes.Scope, ...]:
+    if account_id is None:
+        return await scopes.all_scopes(db)
+    account = await accounts.find(db, account_id)
+    return await scopes.all_scopes(db, account.id) if account else ()
+
+
+def _priced_at(regions: Iterable[str], last_good: Mapping[str, datetime]) -> datetime | None:
+    """Return when the prices of these regions that are behind most were read; one never read does not count."""
+    sources = (name for region in regions for name in (spot_prices(region), on_demand_prices(region)))
+    return min((last_good[source] for source in sources if source in last_good), default=None)
 
 
 ROUTES = (

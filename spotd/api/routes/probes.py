@@ -1,7 +1,7 @@
 """What other programs poll: liveness, readiness, the full health document, metrics, OpenAPI."""
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from aiohttp import web
@@ -14,6 +14,7 @@ from spotd.api.routing import BASE, Answer, Call, NoQuery, Route
 from spotd.api.services import Pulse, Services
 from spotd.api.wire import HealthzView, Probe
 from spotd.errors import StoreUnavailable
+from spotd.model.health import ComponentHealth, ComponentState
 from spotd.store import overview
 
 TICKS_MISSED = 3
@@ -37,7 +38,15 @@ async def get_healthz(call: Call[NoQuery, None]) -> HealthzView:
 
 async def get_readyz(call: Call[NoQuery, None]) -> Answer:
     """Tell whether the daemon should get work."""
-    return _probe(call.services.unready())
+    services = call.services
+    return _probe((*services.unready(), *_without_store(services.health())))
+
+
+def _without_store(components: Mapping[str, ComponentHealth]) -> Iterator[str]:
+    """Tell when the last health check got no answer from the database; a slow answer is no reason to take work away."""
+    database = components.get("database")
+    if database is not None and database.status is ComponentState.CRITICAL and "error" in database.details:
+        yield f"the database did not answer: {database.details['error']}"
 
 
 class Liveness:

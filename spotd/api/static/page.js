@@ -119,6 +119,7 @@ async function show() {
 }
 
 let planned = 0;
+let visit = new AbortController();
 
 function showSoon() {
   clearTimeout(planned);
@@ -126,13 +127,16 @@ function showSoon() {
 }
 
 async function follow() {
-  const answer = await ask("/stream", { headers: { Accept: "text/event-stream" } });
+  const answer = await ask("/stream", { headers: { Accept: "text/event-stream" }, signal: visit.signal });
   live(true);
   const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
+  let rest = "";
   for (;;) {
     const { done, value } = await reader.read();
     if (done) return;
-    if (/^event: (changed|gap)$/m.test(value)) showSoon();
+    const lines = (rest + value).split("\n");
+    rest = lines.pop();
+    if (lines.includes("event: changed") || lines.includes("event: gap")) showSoon();
   }
 }
 
@@ -148,6 +152,8 @@ function stumble(error) {
 
 function leave(reason = "") {
   sessionStorage.removeItem(KEPT);
+  clearTimeout(planned);
+  visit.abort();
   byId("problem").textContent = reason;
   frame();
 }
@@ -161,7 +167,9 @@ function frame() {
 
 async function run() {
   frame();
-  while (token() !== null) {
+  visit = new AbortController();
+  const { signal } = visit;
+  while (token() !== null && !signal.aborted) {
     try {
       await show();
       await follow();

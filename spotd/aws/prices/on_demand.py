@@ -1,7 +1,7 @@
 """Price List API (GetProducts): the public on-demand prices of shared tenancy."""
 
 import asyncio
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import cache
 from typing import Any, Final
@@ -11,6 +11,7 @@ import structlog
 from botocore.loaders import Loader
 
 from spotd.aws.errors import MalformedReply
+from spotd.aws.instances.listing import batched
 from spotd.aws.replies import Raw, optional_text, part, parts, required_micros, required_text
 from spotd.aws.session import AccountSession
 from spotd.model.market import OnDemandPrice
@@ -20,8 +21,8 @@ log = structlog.get_logger(__name__)
 API_REGION: Final = "us-east-1"
 """The Price List API lives in few regions, and each knows the prices of all."""
 PAGE_SIZE: Final = 100
-FEW_TYPES: Final = 12
-"""Up to here a question for each type is cheaper than a region's whole list (about ten pages for each system)."""
+TYPES_ASKED: Final = 40
+"""Types in one question: a filter's value holds 1,024 characters, the longest names have about 20."""
 SYSTEMS: Final = {
     "Linux": "Linux/UNIX",
     "RHEL": "Red Hat Enterprise Linux",
@@ -29,14 +30,20 @@ SYSTEMS: Final = {
     "Windows": "Windows",
 }
 """The price list's operating systems, and the Spot market's product of each."""
-PLAIN: Final = {"tenancy": "Shared", "preInstalledSw": "NA", "capacitystatus": "Used"}
-ORDINARY: Final = PLAIN | {"marketoption": "OnDemand", "licenseModel": "No License required"}
+PLAIN: Final = {
+    "tenancy": "Shared",
+    "preInstalledSw": "NA",
+    "capacitystatus": "Used",
+    "licenseModel": "No License required",
+}
+"""What an ordinary launch is billed as, in the price list's words."""
+ORDINARY: Final = PLAIN | {"marketoption": "OnDemand"}
 HOURS: Final = "Hrs"
 ATTRIBUTES: Final = ("product", "attributes")
 
 
 async def on_demand_prices(
-    session: AccountSession, region: str, instance_types: Collection[str], *, products: Collection[str] | None = None
+    session: AccountSession, region: str, instance_types: Iterable[str], *, products: Iterable[str] | None = None
 ) -> tuple[OnDemandPrice, ...]:
     """Return the on-demand prices of these types in a region, for these products or all four; raises AwsError.
 
@@ -48,8 +55,7 @@ async def on_demand_prices(
         async for page in session.pages("pricing", API_REGION, "GetProducts", **question):
             for price in await asyncio.to_thread(_understood, page.rows, session.now()):
                 found[price.instance_type, price.product] = price
-    wanted = set(products or SYSTEMS.values())
-    return tuple(each for each in found.values() if each.instance_type in instance_types and each.product in wanted)
+    return tuple(found.values())
 
 
 def on_demand_from(raw: str | bytes | Raw, *, observed_at: datetime) -> OnDemandPrice:
@@ -66,17 +72,25 @@ def on_demand_from(raw: str | bytes | Raw, *, observed_at: datetime) -> OnDemand
     )
 
 
-def _questions(region: str, types: Collection[str], products: Collection[str] | None) -> Iterable[dict[str, Any]]:
-    filters = {"regionCode": region} | PLAIN
-    if len(types) <= FEW_TYPES:
-        return [_question(filters | {"instanceType": each}) for each in sorted(types)]
-    systems = [system for system, product in SYSTEMS.items() if products is None or product in products]
-    return [_question(filters | {"operatingSystem": system}) for system in systems]
+def _questions(region: str, types: Iterable[str], products: Iterable[str] | None) -> Iterator[dict[str, Any]]:
+    wanted = set(SYSTEMS.values() if products is None else products)
+    systems = [system for system, product in SYSTEMS.items() if product in wanted]
+    exact = [_filter("TERM_MATCH", field, value) for field, value in {"regionCode": region, **PLAIN}.items()]
+    for some in batched(sorted(set(types)), TYPES_ASKED) if systems else ():
+        any_of = [
+            _filter("ANY_OF", "instanceType", ",".join(some)),
+            _filter("ANY_OF", "operatingSystem", ",".join(systems)),
+        ]
+        yield {
+            "ServiceCode": "AmazonEC2",
+            "FormatVersion": "aws_v1",
+            "Filters": exact + any_of,
+            "MaxResults": PAGE_SIZE,
+        }
 
 
-def _question(filters: dict[str, str]) -> dict[str, Any]:
-    terms = [{"Type": "TERM_MATCH", "Field": field, "Value": value} for field, value in filters.items()]
-    return {"ServiceCode": "AmazonEC2", "FormatVersion": "aws_v1", "Filters": terms, "MaxResults": PAGE_SIZE}
+def _filter(kind: str, field: str, value: str) -> dict[str, str]:
+    return {"Type": kind, "Field": field, "Value": value}
 
 
 def _understood(page: Sequence[str], observed_at: datetime) -> list[OnDemandPrice]:

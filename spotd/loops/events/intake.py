@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from spotd.aws.events import Message, read
 from spotd.changes import Changes
 from spotd.clock import Clock
+from spotd.model.account import Status
 from spotd.model.event import Event, Outcome, Verdict
 from spotd.store import accounts, inbox
 from spotd.store.db import Database
@@ -90,9 +91,13 @@ class Intake:
 
     async def _is_onboarded(self, account_id: str) -> bool:
         """Ask the store only about accounts not seen yet: whoever acts on the event asks again."""
-        if account_id not in self._onboarded and await accounts.find(self._db, account_id) is not None:
-            self._onboarded.add(account_id)
-        return account_id in self._onboarded
+        if account_id in self._onboarded:
+            return True
+        account = await accounts.find(self._db, account_id)
+        if account is None or account.status is Status.PENDING:
+            return False
+        self._onboarded.add(account_id)
+        return True
 
     def _tell(self, verdicts: Iterable[Verdict], source: str) -> None:
         """Count what came, publish what is new, and wake whoever acts on it."""

@@ -39,7 +39,7 @@ class Instruments:
             redis=redis,
             disk=disk,
             reached=gauges.probe.last_round if gauges.probe else (),
-            lag=gauges.lag.longest() if gauges.lag else None,
+            lag=gauges.lag.longest() if gauges.lag and gauges.lag.running else None,
             stalls=gauges.lag.slowest() if gauges.lag else (),
             queues=gauges.queues(),
         )

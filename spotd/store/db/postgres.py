@@ -32,11 +32,12 @@ UNAVAILABLE = (
     asyncpg.ReadOnlySQLTransactionError,  # 25006: a standby
     asyncpg.InvalidAuthorizationSpecificationError,  # 28
     asyncpg.InvalidCatalogNameError,  # 3D: no such database
+    asyncpg.InternalClientError,  # what the driver makes of a server that dies in the middle of a word
     OSError,
     TimeoutError,
 )
 
-GONE = (*UNAVAILABLE, asyncpg.InterfaceError, asyncpg.InternalClientError)
+GONE = (*UNAVAILABLE, asyncpg.InterfaceError)
 """What giving back a connection may raise once it broke; asyncpg has thrown it away by then."""
 
 
@@ -131,16 +132,21 @@ class PostgresDatabase:
     @classmethod
     async def open(cls, url: str, *, pool_size: int) -> "PostgresDatabase":
         """Open a pool of at most `pool_size` connections; raises StoreUnavailable."""
-        with translated():
-            pool = await asyncpg.create_pool(
-                url,
-                min_size=1,
-                max_size=pool_size,
-                timeout=ACQUIRE_SECONDS,
-                command_timeout=COMMAND_SECONDS,
-                server_settings={"application_name": "spotd"},
-            )
-        return cls(pool)
+        pool = await asyncpg.create_pool(
+            url,
+            min_size=0,  # the pool does not reconnect, and complain, by itself: who needs a connection does
+            max_size=pool_size,
+            timeout=ACQUIRE_SECONDS,
+            command_timeout=COMMAND_SECONDS,
+            server_settings={"application_name": "spotd"},
+        )
+        db = cls(pool)
+        try:
+            await db.ping()
+        except BaseException:
+            pool.terminate()
+            raise
+        return db
 
     async def fetch(self, sql: str, *args: Any) -> Sequence[Row]:
         """Return every row."""
@@ -191,6 +197,10 @@ class PostgresDatabase:
             connection = await self._pool.acquire(timeout=ACQUIRE_SECONDS)
         try:
             yield connection
+        except BaseException as error:
+            if is_cut_short(error):
+                connection.terminate()
+            raise
         finally:
             with suppress(*GONE):
                 await self._pool.release(connection)
@@ -205,14 +215,24 @@ class PostgresDatabase:
             try:
                 yield tx
                 _require_whole(tx)
-            except BaseException:
-                with suppress(*GONE):
-                    await asyncio.shield(driver.rollback())
+            except BaseException as error:
+                if not is_cut_short(error):
+                    with suppress(*GONE):
+                        await driver.rollback()
                 raise
             finally:
                 tx.state = "ended"
             with translated():
                 await driver.commit()
+
+
+def is_cut_short(error: BaseException) -> bool:
+    """Whether a statement may be under way still: then the connection is cut, and the server undoes what it began.
+
+    To be polite, cancel the statement and roll back, would make a caller whose time is up wait for a server that may
+    not answer at all.
+    """
+    return not isinstance(error, Exception) or isinstance(error, StoreUnavailable | TimeoutError)
 
 
 def checked(args: Sequence[Any]) -> Sequence[Any]:

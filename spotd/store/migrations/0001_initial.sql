@@ -51,14 +51,14 @@ CREATE TABLE instances (
     UNIQUE (account_id, region, instance_id)
 );
 
-CREATE INDEX instances_instance_id ON instances (instance_id);
+CREATE INDEX instances_instance_id ON instances (instance_id, account_id, state);
+CREATE INDEX instances_account ON instances (account_id, id);
 CREATE INDEX instances_region ON instances (region, id);
 CREATE INDEX instances_type ON instances (instance_type, id);
 -- Holds every column of the overview's counts and costs, and finds the instances of a state or lifecycle.
 CREATE INDEX instances_pools ON instances (
     state, lifecycle, region, availability_zone, instance_type, product, tenancy, account_id
 );
-CREATE INDEX instances_live ON instances (account_id, region, instance_id) WHERE terminated_at IS NULL;
 CREATE INDEX instances_terminated ON instances (terminated_at) WHERE terminated_at IS NOT NULL;
 
 CREATE TABLE scopes (

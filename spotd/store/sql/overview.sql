@@ -37,13 +37,9 @@ FROM (
 GROUP BY p.lifecycle;
 
 -- name: cpu_of_running
--- How busy what runs is, and how much of it was measured.
-SELECT
-    count(*) AS number,
-    count(c.average_percent) AS measured,
-    avg(c.average_percent) AS percent,
-    min(c.observed_at) AS oldest
-FROM instances i
-LEFT JOIN cpu_usage c ON c.account_id = i.account_id AND c.instance_id = i.instance_id
-WHERE i.state = 'running'
-  AND i.account_id = (SELECT id FROM accounts WHERE account_id = :account_id?);
+-- How busy what runs is, as far as it was measured.
+SELECT count(*) AS measured, avg(c.average_percent) AS percent, min(c.observed_at) AS oldest
+FROM cpu_usage c
+JOIN instances i ON i.instance_id = c.instance_id AND i.account_id = c.account_id AND i.state = 'running'
+WHERE 1 = 1
+  AND c.account_id = (SELECT id FROM accounts WHERE account_id = :account_id?);
