@@ -26,10 +26,8 @@ def documents(repository: Path) -> dict[str, str]:
 def commands(text: str) -> Iterator[list[str]]:
     """Yield the words of each `spotd …` in a document's shell examples."""
     for block in FENCE.findall(text):
-        for line in block.splitlines():
-            words = shlex.split(line, comments=True)
-            if "spotd" in words[:2]:
-                yield words[words.index("spotd") + 1 :]
+        for line in re.findall(r"^(?:sudo )?spotd (.*)", block, re.MULTILINE):
+            yield shlex.split(line, comments=True)
 
 
 def unknown_in(words: list[str]) -> str | None:
@@ -66,7 +64,7 @@ def test_documented_commands_exist(documents: dict[str, str]) -> None:
 
 def test_documented_options_exist(documents: dict[str, str]) -> None:
     """Every configuration key that a document names is one the program reads."""
-    known = set(options())
+    known = {path for path, _ in options()}
     named = {(name, key) for name, text in documents.items() for key in KEY.findall(text)}
 
     assert {(name, key) for name, key in named if key not in known} == set()

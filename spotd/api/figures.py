@@ -29,7 +29,7 @@ NOTHING = Figures(
     known=Known(
         counts=StoredCounts(accounts={}, by_state={}, by_lifecycle={}),
         cost=Cost(running=0, unpriced=0, micros_per_hour=None, oldest=None),
-        cpu=Cpu(running=0, measured=0, percent=None, oldest=None),
+        cpu=Cpu(measured=0, percent=None, oldest=None),
     ),
     scanned_at=None,
     priced_at=None,
@@ -79,11 +79,10 @@ def _unpriced(cost: Cost) -> str | None:
 
 
 def _unmeasured(figures: Figures) -> str | None:
-    cpu = figures.known.cpu
-    if not cpu.running:
+    running, measured = figures.known.cost.running, figures.known.cpu.measured
+    if not running:
         return _unscanned(figures) or "nothing runs"
-    missing = cpu.running - cpu.measured
-    return f"{missing} of {cpu.running} running instances were not measured yet" if missing else None
+    return f"{running - measured} of {running} running instances were not measured yet" if measured < running else None
 
 
 def _unscanned(figures: Figures) -> str | None:

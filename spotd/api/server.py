@@ -46,7 +46,7 @@ def create_app(services: Services, *, limits: Limits | None = None) -> web.Appli
     tickets, book, metrics = Tickets(), TokenBook(services.db, services.clock, loop.time), HttpMetrics()
     streams = Streams(services, metrics)
     gate = Gate(services, book, tickets, limits or Limits())
-    names = LOOPBACK | services.allowed_hosts
+    names = LOOPBACK | {name.lower() for name in services.allowed_hosts}
     app = web.Application(
         client_max_size=MAX_BODY,
         middlewares=[_measured(metrics), problems, host_check(names, is_local=peers.over_socket)],

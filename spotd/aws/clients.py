@@ -13,6 +13,7 @@ from botocore.exceptions import ClientError, DataNotFoundError
 from spotd.aws.credentials import sign_as_current
 from spotd.aws.errors import SERVER_ERROR
 from spotd.aws.limits import RetryBudget, is_throttled, note_retry, observe_answer
+from spotd.aws.tls import SharedTls
 
 ATTEMPTS: Final = 3
 """How often one call is sent at most; beyond that the pass that made it tries again."""
@@ -46,6 +47,7 @@ class Clients:
         self._clients: dict[tuple[str, str], Any] = {}
         self._turn = asyncio.Lock()
         self._read: set[str] = set()
+        self._tls = SharedTls()
 
     async def __aenter__(self) -> Self:
         return self
@@ -73,6 +75,7 @@ class Clients:
     async def _read_models(self, service: str) -> None:
         """Read a service's description in a thread: EC2's alone would hold the loop for 200 ms."""
         if service not in self._read:
+            await asyncio.to_thread(self._tls.prepare)
             await asyncio.to_thread(_load, self._session, service)
             self._read.add(service)
 
@@ -96,6 +99,7 @@ class Clients:
             connect_timeout=self._connect_timeout,
             read_timeout=LONG_POLL_TIMEOUT if service == "sqs" else self._read_timeout,
             max_pool_connections=self._connections,
+            http_session_cls=self._tls.session_class,
         )
 
     def _hook(self, client: Any) -> None:

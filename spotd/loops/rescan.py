@@ -68,6 +68,11 @@ class Rescanner:
         self._scopes: Schedule[Scope] = Schedule()
         self._failures: dict[Scope, Failure] = {}
 
+    @property
+    def waiting(self) -> int:
+        """How many scopes are known, due or not."""
+        return len(self._scopes)
+
     async def plan(self) -> None:
         """Bring both schedules in line with the accounts table."""
         known = await accounts.all_accounts(self._db)

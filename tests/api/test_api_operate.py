@@ -129,7 +129,7 @@ async def test_alive_before_the_first_tick(lite: Stage) -> None:
 
 async def test_unexpected_error_says_nothing_of_the_inside(lite: Stage) -> None:
     """A bug is a 500 without its text, and the API goes on."""
-    lite.daemon.components = {"database": "no component"}  # type: ignore[dict-item]
+    lite.daemon.components = {"aws": "no component"}  # type: ignore[dict-item]
     reply = await lite.client.get("/api/v1/health")
 
     assert (reply.status, reply.body["code"]) == (500, "internal")

@@ -1,6 +1,7 @@
 """The factory of clients: few, made once, closed at the end, without holding the loop."""
 
 import asyncio
+import ssl
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 from spotd.aws.clients import Clients
 from spotd.aws.limits import RetryBudget
 from spotd.aws.session import Aws
+from spotd.aws.tls import SharedTls
 from spotd.config import AwsConfig
 from tests.aws.conftest import HandClock
 from tests.aws.fakes import FakeAws, identity
@@ -63,6 +65,19 @@ async def test_a_new_service_is_read_beside_the_loop(clients: Clients) -> None:
         await clients.get("ec2", "eu-west-1")
         done.set()
     assert longest < 0.1
+
+
+async def test_all_clients_share_one_tls_context() -> None:
+    """A hundred clients read the certificate authorities once."""
+    tls = SharedTls()
+    made = [tls.session_class(timeout=(1, 1)) for _ in range(3)]
+    connectors = [each._create_connector(None) for each in made]
+    assert len({id(each._ssl) for each in connectors}) == 1
+    assert connectors[0]._ssl.verify_mode is ssl.CERT_REQUIRED
+    unchecked = tls.session_class(timeout=(1, 1), verify=False)._create_connector(None)
+    assert unchecked._ssl is False
+    for each in (*connectors, unchecked):
+        await each.close()
 
 
 async def test_without_an_override_each_call_goes_to_its_region() -> None:
