@@ -315,7 +315,7 @@ class Daemon:
             side_by_side=settled,
             version=version("spotd"),
             health_interval=base.config.health.interval,
-            allowed_hosts=frozenset(base.config.api.allowed_hosts),
+            allowed_hosts=frozenset({base.config.api.host, *base.config.api.allowed_hosts}),
             signing_secret=read_secret(secret).strip() if secret else None,
         )
 

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from spotd.app import Ready
 
 SIMULATOR_READY_WITHIN = 60.0
-SIMULATOR_ENDS_WITHIN = 3.0
 LONG_ENOUGH = 120.0
 """Seconds the first discovery of a demo may take before it is called odd."""
 
@@ -81,12 +80,9 @@ def _simulator(state: Path, seed: int) -> Iterator[Simulated]:
     try:
         yield _wait_for(process, file)
     finally:
-        process.terminate()
-        try:
-            process.wait(SIMULATOR_ENDS_WITHIN)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        # It has nothing to save, and a person who pressed Ctrl-C is waiting.
+        process.kill()
+        process.wait()
         file.unlink(missing_ok=True)
 
 

@@ -12,7 +12,7 @@ import structlog
 from msgspec import Struct
 
 from spotd.aws import instances as ec2
-from spotd.aws.errors import AwsError, Trouble
+from spotd.aws.errors import AwsError, Denial, Trouble
 from spotd.aws.session import AccountSession, Aws
 from spotd.changes import Changes
 from spotd.clock import Clock
@@ -219,8 +219,8 @@ def is_passing(error: Exception) -> bool:
 
 
 def is_region_denied(error: Exception) -> bool:
-    """Whether one region refuses a caller that other regions may well accept."""
-    return isinstance(error, AwsError) and error.trouble is Trouble.DENIED
+    """Whether one region refuses a caller that other regions may well accept; bad credentials are bad everywhere."""
+    return isinstance(error, AwsError) and error.denial not in {None, Denial.CREDENTIALS}
 
 
 def region_excluded(region: str, reason: str, now: datetime) -> Condition:

@@ -8,7 +8,7 @@ from msgspec import Struct
 from spotd.model.account import Status
 from spotd.model.instance import Lifecycle, State
 from spotd.store import accounts
-from spotd.store.db import Database, Executor
+from spotd.store.db import Executor
 from spotd.store.db.values import maybe_when
 from spotd.store.statements import load
 
@@ -44,6 +44,7 @@ class Cost(Struct, frozen=True, kw_only=True):
 class Cpu(Struct, frozen=True, kw_only=True):
     """How busy the `measured` ones of the running instances are, on average; None when none was measured."""
 
+    running: int
     measured: int
     percent: float | None
     oldest: datetime | None
@@ -94,4 +95,4 @@ async def cpu(db: Executor, account_id: str | None = None) -> Cpu:
     row = await db.fetch_one(sql, *args)
     assert row is not None
     percent = None if row["percent"] is None else float(row["percent"])
-    return Cpu(measured=row["measured"], percent=percent, oldest=maybe_when(row["oldest"]))
+    return Cpu(running=row["running"], measured=row["measured"], percent=percent, oldest=maybe_when(row["oldest"]))

@@ -38,6 +38,10 @@ async def rescan(daemon: Daemon, account: Account, done: Callable[[Account], boo
     return account
 
 
+async def found(daemon: Daemon, account: Account, region: str) -> set[str]:
+    return {one.instance.instance_id for one in await instances.live(daemon.base.db, account.id, region)}
+
+
 def holds(kind: str, status: bool) -> Callable[[Account], bool]:  # noqa: FBT001 - it is the condition's own value
     return lambda account: any(c.type == kind and c.status is status for c in account.conditions)
 
@@ -52,21 +56,23 @@ async def test_a_new_instance_is_found_by_the_next_scan(
 ) -> None:
     """Each region of an active account is scanned again on its interval."""
     known = len(await instances.live(daemon.base.db, active.id))
-    launched = simulator.control("launch", {"account_id": active.account_id, "region": "eu-west-1"})
+    launched = simulator.control(
+        "launch", {"account_id": active.account_id, "region": "eu-west-1", "instance_type": "m5.large"}
+    )["instance_ids"]
     await daemon.rescanner.plan()
 
     while len(await instances.live(daemon.base.db, active.id)) == known:
         await daemon.rescanner.rescan_next()
 
-    simulator.control("terminate", {"instance_id": launched["instance_id"]})
-    assert await instances.by_ids(daemon.base.db, [launched["instance_id"]])
+    simulator.control("terminate", {"instance_id": launched[0], "forget": True})
+    assert await instances.by_ids(daemon.base.db, launched)
 
 
 async def test_a_failing_region_backs_off_alone_and_recovers(
     daemon: Daemon, active: Account, simulator: SimulatedAws, faults: AddFault
 ) -> None:
     """Its condition says so, its rows stay, the account stays active; once AWS answers again so does the condition."""
-    kept = await instances.live(daemon.base.db, active.id, "eu-west-1")
+    kept = await found(daemon, active, "eu-west-1")
     faults(operation="DescribeInstances", region="eu-west-1", code="InternalError", status=500)
 
     broken = await rescan(daemon, active, holds("RegionReachable/eu-west-1", status=False))
@@ -75,7 +81,7 @@ async def test_a_failing_region_backs_off_alone_and_recovers(
     whole = await rescan(daemon, broken, holds("RegionReachable/eu-west-1", status=True))
 
     assert broken.status is whole.status is Status.ACTIVE
-    assert await instances.live(daemon.base.db, active.id, "eu-west-1") == kept
+    assert await found(daemon, active, "eu-west-1") == kept
 
 
 async def test_lost_credentials_leave_the_account_active(daemon: Daemon, active: Account, faults: AddFault) -> None:

@@ -1,12 +1,15 @@
 """SQL in files: each statement has a name and a sentence, and both engines understand it."""
 
 import re
+from datetime import datetime
 from importlib.resources import files
 from itertools import chain
+from pathlib import Path
 
 import pytest
 
-from spotd.store.db import Database
+from spotd.store.db import Database, open_database
+from spotd.store.schema import migrate
 from spotd.store.statements import Statements, arguments_of, load, parse
 
 AGGREGATES = sorted(entry.name.removesuffix(".sql") for entry in files("spotd.store").joinpath("sql").iterdir())
@@ -79,3 +82,30 @@ def test_a_name_is_given_once() -> None:
     """Two statements of one name would hide one of them."""
     with pytest.raises(ValueError, match="one name"):
         parse(EXAMPLE + EXAMPLE)
+
+
+@pytest.mark.parametrize(
+    ("filters", "index"),
+    [
+        ({"region": "r"}, "instances_region"),
+        ({"state": "running"}, "instances_pools"),
+        ({"instance_type": "t"}, "instances_type"),
+        ({"account_id": "1" * 12}, "instances_account"),
+        ({}, "INTEGER PRIMARY KEY"),
+    ],
+)
+async def test_lists_are_read_through_an_index(
+    tmp_path: Path, now: datetime, filters: dict[str, str], index: str
+) -> None:
+    """Each filter of the inventory is looked up, not sought in the whole fleet."""
+    names = arguments_of(load("instances")["list_instances"])
+    facts = {**dict.fromkeys(names), "after": 0, "limit": 100, **filters}
+    sql, args = load("instances").filtered("list_instances", **facts)
+    db = await open_database(f"sqlite:{tmp_path / 'spotd.db'}")
+    try:
+        await migrate(db, now=now)
+        plan = [row["detail"] for row in await db.fetch(f"EXPLAIN QUERY PLAN {sql}", *args)]
+    finally:
+        await db.close()
+
+    assert any("SEARCH i " in step and index in step for step in plan), plan

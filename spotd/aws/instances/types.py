@@ -23,7 +23,7 @@ from spotd.model.instance import InstanceType
 
 log = structlog.get_logger(__name__)
 
-PAGE_SIZE: Final = 20
+PAGE_SIZE: Final = 40
 """Types a page: each is long, and botocore's parser holds the event loop meanwhile."""
 MBPS_PER_GBPS: Final = 1000
 

@@ -83,7 +83,7 @@ class PriceScraper:
         done, now = await passes.last_good(self._db), self._clock.now()
         readings = [self._planner.spot(demand, demand.types) for demand in wanted]
         readings += [reading for demand in wanted for reading in self._planner.on_demand(demand, done, now)]
-        readings += [*self._planner.cpu([held], done, now), *self._planner.market_wide(wanted, done, now)]
+        readings += self._planner.cpu([held], done, now)
 
         async def given(_: Account) -> AccountSession:
             return session

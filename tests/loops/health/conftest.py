@@ -12,13 +12,16 @@ from typing import Any, Literal
 import pytest
 
 from spotd.changes import Changes
-from spotd.config import Config, K8sConfig, MlConfig
+from spotd.config import Config, Edges, HealthConfig, K8sConfig, MlConfig, ThresholdsConfig
 from spotd.errors import StoreUnavailable
 from spotd.loops.health import Gauges, HealthMonitor
 from spotd.loops.health.measures import Disk
 from spotd.store.db import Database, Executor, Transaction, open_database
 from spotd.store.db.values import Row
 from spotd.store.schema import migrate
+
+UNHURRIED = HealthConfig(thresholds=ThresholdsConfig(database=Edges(0.25, 0.5)))
+"""Gives the store time, so that a busy machine is not taken for a slow database."""
 
 
 @dataclass
@@ -168,7 +171,7 @@ async def world(url: str, tmp_path: Path) -> AsyncIterator[World]:
     db = await open_database(url, pool_size=4)
     try:
         await migrate(db, now=clock.now())
-        config = Config(state_dir=tmp_path, k8s=K8sConfig(enabled=True), ml=MlConfig(enabled=True))
+        config = Config(state_dir=tmp_path, health=UNHURRIED, k8s=K8sConfig(enabled=True), ml=MlConfig(enabled=True))
         yield World(db=db, store=TroubledStore(db), clock=clock, changes=Changes(clock=clock), config=config)
     finally:
         await db.close()

@@ -25,7 +25,7 @@ from spotd.store import accounts, scopes
 from spotd.store.db import open_database
 from spotd.store.schema import migrate
 from tests.aws.fakes import Answer, FakeAws, Seen, fake_aws, refusal, regions
-from tests.loops.health.conftest import World
+from tests.loops.health.conftest import UNHURRIED, World
 from tests.servers import PostgresServer, ValkeyServer
 
 HEALTHY, DEGRADED, CRITICAL = ComponentState.HEALTHY, ComponentState.DEGRADED, ComponentState.CRITICAL
@@ -113,7 +113,9 @@ async def test_a_postgres_that_hangs_or_stops_is_critical_until_it_is_back(
     db = await open_database(fresh_postgres_url, pool_size=4)
     try:
         await migrate(db, now=clock.now())
-        monitor = HealthMonitor(db=db, config=Config(state_dir=tmp_path), clock=clock, changes=Changes())
+        monitor = HealthMonitor(
+            db=db, config=Config(state_dir=tmp_path, health=UNHURRIED), clock=clock, changes=Changes()
+        )
         seen, longest = [await states(monitor, "database")], 0.0
         for fault, cure in (
             (postgres_server.pause, postgres_server.resume),

@@ -199,9 +199,9 @@ async def test_a_disk_that_fills_up_shows(world: World) -> None:
 
 
 async def test_a_slow_database_shows(world: World) -> None:
-    """A round trip of a tenth of a second degrades the store, a third is critical, and it heals."""
+    """A round trip beyond the first edge degrades the store, beyond the second it is critical, and it heals."""
     monitor, seen = world.monitor(), []
-    for delay in (0.0, 0.08, 0.3, 0.0):
+    for delay in (0.0, 0.3, 0.6, 0.0):
         world.store.trouble.delay = delay
         seen.append(await states(monitor, "database"))
     await monitor.run_all_health_checks()
