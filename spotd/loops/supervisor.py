@@ -148,6 +148,8 @@ class Supervisor:
             kept.wakeup.clear()
             async with kept.lock:
                 pause = await self._guarded(kept, began)
+            if self._stop.is_set():
+                return
             with suppress(TimeoutError):
                 async with asyncio.timeout(pause):
                     await kept.wakeup.wait()

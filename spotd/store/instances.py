@@ -210,7 +210,8 @@ async def _write(
 ) -> int:
     """Upsert what differs from the stored rows; return how many rows."""
     account_id, region, generation = scope
-    found = list(found)
+    # In one order everywhere: two transactions that write the same rows then wait for each other, and do not deadlock.
+    found = sorted(found, key=lambda item: item[0].instance_id)
     ids = to_json([instance.instance_id for instance, _ in found])
     known = {
         row["instance_id"]: _Known(row["digest"], row["generation"], bool(row["gone"]))
@@ -227,9 +228,11 @@ async def _write(
 
 
 def _is_news(instance: Instance, digest: str, generation: int, known: _Known | None) -> bool:
-    if known is None or known.gone:
+    if known is None:
         return instance.state in LIVE
-    return known.digest != digest and known.generation <= generation
+    if known.generation > generation:
+        return False
+    return instance.state in LIVE if known.gone else known.digest != digest
 
 
 def _row(scope: tuple[int, str, int], instance: Instance, digest: str, now: datetime) -> tuple[object, ...]:

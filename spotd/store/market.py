@@ -52,7 +52,7 @@ class PriceFilter(Struct, frozen=True, kw_only=True):
 
 async def record_spot(db: Executor, prices: Sequence[SpotPrice]) -> None:
     """Store price steps, in any order: the newest per pool and the history. Products lose their network's name."""
-    steps = await in_slices(lambda p: (*_pool(p), p.observed_at, p.micros), prices)
+    steps = sorted(await in_slices(lambda p: (*_pool(p), p.observed_at, p.micros), prices))
     newest = {_pool(price): price for price in sorted(prices, key=lambda price: price.observed_at)}
     latest = [(*pool, p.az_id, p.micros, p.observed_at, p.source) for pool, p in sorted(newest.items())]
     async with db.transaction() as tx:

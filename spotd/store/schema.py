@@ -1,5 +1,6 @@
 """Bring a database to the schema this daemon knows: numbered migrations, each in one transaction with its version."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from importlib.resources import files
@@ -53,7 +54,7 @@ async def version_of(db: Database) -> int:
 
 async def pending(db: Database, known: Sequence[Migration] | None = None) -> tuple[Migration, ...]:
     """Return what `migrate` would apply, without changing anything; raises SchemaTooNew."""
-    known = migrations(db.dialect) if known is None else known
+    known = await asyncio.to_thread(migrations, db.dialect) if known is None else known
     current = await version_of(db)
     _require_known(current, known)
     return tuple(migration for migration in known if migration.version > current)

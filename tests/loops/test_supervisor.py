@@ -194,6 +194,7 @@ async def test_stop_gives_a_running_tick_its_grace() -> None:
     await run_for(Supervisor(loops), 4)
 
     assert ended == {"cut": 4, "kind": 8}
+    assert at() == 8
 
 
 async def test_a_loop_stuck_past_its_deadline_is_overdue() -> None:

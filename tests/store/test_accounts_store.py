@@ -192,7 +192,8 @@ async def test_every_sealed_credential_can_be_resealed_in_turn(db: Database, now
         await accounts.set_connection(
             db, one.id, method=ConnectionMethod.ACCESS_KEYS, secrets={"a": f"old-{n}a", "b": f"old-{n}b"}
         )
-    seen, last = [], None
+    seen: list[accounts.Secret] = []
+    last = None
     while page := await accounts.secrets_after(db, last, limit=4):
         seen += page
         last = page[-1]

@@ -195,6 +195,21 @@ async def test_what_an_event_told_is_written_anew_by_the_next_pass(
     assert (await stored(db, 1)).instance.state is State.RUNNING
 
 
+async def test_an_event_beats_the_pass_under_way(db: Database, account: Account, now: datetime) -> None:
+    """A page that was listed before an event neither undoes a state nor brings back what ended; the next pass may."""
+    await scanned(db, account, [instance(1), instance(2)], now)
+    running = await scopes.begin(db, account.id, REGION, now=now)
+    await instances.set_state(db, account.id, instance(1).instance_id, State.STOPPING, now=now)
+    await instances.set_state(db, account.id, instance(2).instance_id, State.TERMINATED, now=now)
+
+    listed = [instance(1), instance(2)]
+    assert await instances.upsert_changed(db, account.id, REGION, running, listed, now=now) == 0
+    assert (await stored(db, 1)).instance.state is State.STOPPING
+    assert (await stored(db, 2)).terminated_at == now
+
+    assert await scanned(db, account, [instance(1)], now) == (1, 0)
+
+
 async def test_what_is_gone_is_not_stored_anew(db: Database, account: Account, now: datetime) -> None:
     """AWS shows terminated instances for an hour: an unknown one makes no row, a tombstone stays as it is."""
     await scanned(db, account, [instance(1)], now)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from spotd.errors import StateInUse
+from spotd.errors import StateInUse, StoreUnavailable
 from spotd.store.lock import exclusive
 
 HOLD = """
@@ -49,4 +49,10 @@ def test_a_killed_holder_leaves_no_lock(tmp_path: Path, repository: Path) -> Non
         holder.communicate()
 
     with exclusive(path):
+        pass
+
+
+def test_a_folder_that_is_not_there_is_an_outage(tmp_path: Path) -> None:
+    """A lock that cannot be made says why."""
+    with pytest.raises(StoreUnavailable, match="none"), exclusive(tmp_path / "none" / "spotd.db"):
         pass

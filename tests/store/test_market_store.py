@@ -113,7 +113,8 @@ async def test_prices_are_listed_with_what_is_known(db: Database, now: datetime)
     await market.record_spot(db, [spot(now, 30_000), spot(now, 31_000, az="eu-west-1b", product="Windows")])
     await market.record_on_demand(db, [on_demand(now, 96_000), on_demand(now, 85_000, instance_type="c5.large")])
 
-    listed, cursor = [], None
+    listed: list[Price] = []
+    cursor = None
     for _ in range(3):
         page = await market.list_prices(db, limit=1, cursor=cursor)
         listed += page.items

@@ -51,7 +51,7 @@ async def test_of_nothing_nothing_is_known(db: Database) -> None:
 
     assert (seen.counts.accounts, seen.counts.instances, seen.counts.by_state) == ({}, 0, {})
     assert seen.cost == Cost(running=0, unpriced=0, micros_per_hour=None, oldest=None)
-    assert seen.cpu == Cpu(running=0, measured=0, percent=None, oldest=None)
+    assert seen.cpu == Cpu(measured=0, percent=None, oldest=None)
 
 
 async def test_a_fleet_without_prices_has_no_cost(db: Database, account: Account, now: datetime) -> None:
@@ -115,7 +115,7 @@ async def test_usage_is_of_what_runs_and_was_measured(db: Database, account: Acc
     ]
     await market.record_cpu(db, account.id, usages)
 
-    assert await overview.cpu(db) == Cpu(running=3, measured=2, percent=15.25, oldest=now - timedelta(hours=1))
+    assert await overview.cpu(db) == Cpu(measured=2, percent=15.25, oldest=now - timedelta(hours=1))
 
 
 async def test_an_account_sees_only_itself(db: Database, account: Account, now: datetime) -> None:

@@ -1,6 +1,7 @@
 """Advice stands until newer advice supersedes it or nobody confirms it in time."""
 
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -107,7 +108,7 @@ async def test_accounts_do_not_touch_one_another(db: Database, account: Account,
     ],
 )
 async def test_advice_is_filtered(
-    db: Database, account: Account, now: datetime, wanted: dict[str, str], number: int
+    db: Database, account: Account, now: datetime, wanted: dict[str, Any], number: int
 ) -> None:
     """Each filter selects exactly what it names."""
     await recommendations.replace(db, account.id, [advice(1)], now=now, ttl=TTL)

@@ -13,7 +13,7 @@ HANDLING = "events"
 """Name of the loop that acts on events; the intake wakes it."""
 HANDLING_PERIOD = 15.0
 HANDLING_DEADLINE = 60.0
-HANDLING_GRACE = 5.0
+HANDLING_GRACE = 3.0
 DEPTH_PERIOD = 30.0
 
 

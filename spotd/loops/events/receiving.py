@@ -8,12 +8,12 @@ from spotd.aws.queue import Message, Queue
 from spotd.errors import Conflict
 from spotd.loops.events.intake import Body, Intake
 from spotd.loops.health.gauges import QueueState
-from spotd.loops.supervisor import Loop, settled
+from spotd.loops.supervisor import Loop, settled, sheltered
 from spotd.model.event import Outcome, Verdict
 
 DEADLINE = 40.0
 """Seconds one receive may take: SQS holds an empty one for 20, its connection gives up at 30."""
-GRACE = 5.0
+GRACE = 3.0
 """Seconds to finish what was received when the daemon stops; what is not finished comes again."""
 DEPTH_DEADLINE = 5.0
 POISON_AFTER = 3
@@ -46,10 +46,11 @@ class Receiver:
         return QueueState(name=self.name, silence=silence, backlog=self._backlog, error=self._error)
 
     def loop(self, number: int) -> Loop:
-        """Return the loop that receives without pause; several of them share a queue."""
-        return Loop(
-            name=f"events_receive/{self.name}/{number}", tick=self.receive, period=0, deadline=DEADLINE, grace=GRACE
-        )
+        """Return the loop that receives without pause; several of them share a queue.
+
+        It needs no grace: an idle receive may be cut short at any time, and a batch is finished under shelter.
+        """
+        return Loop(name=f"events_receive/{self.name}/{number}", tick=self.receive, period=0, deadline=DEADLINE)
 
     async def receive(self) -> int:
         """Take one batch and delete what is durable; return how many messages left the queue.
@@ -63,9 +64,14 @@ class Receiver:
             self._error = str(error)
             raise
         self._last_receive, self._error = asyncio.get_running_loop().time(), None
-        durable = await self._kept(messages)
-        if durable:
-            await self._queue.delete(tuple(durable))
+        return await sheltered(self._finished(messages)) if messages else 0
+
+    async def _finished(self, messages: Sequence[Message]) -> int:
+        """Store and delete one batch, also while the daemon stops; what takes too long comes again."""
+        async with asyncio.timeout(GRACE):
+            durable = await self._kept(messages)
+            if durable:
+                await self._queue.delete(tuple(durable))
         return len(durable)
 
     async def measure(self) -> None:

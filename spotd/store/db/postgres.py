@@ -199,7 +199,8 @@ class PostgresDatabase:
             yield connection
         except BaseException as error:
             if is_cut_short(error):
-                connection.terminate()
+                with suppress(*GONE):
+                    connection.terminate()
             raise
         finally:
             with suppress(*GONE):

@@ -20,16 +20,29 @@ WHERE instances.generation <= excluded.generation;
 
 -- name: live_ids
 -- The instances of a scope that are not gone, with the generation that wrote them.
-SELECT instance_id, generation FROM instances WHERE account_id = $1 AND region = $2 AND terminated_at IS NULL;
+SELECT instance_id, generation FROM instances WHERE account_id = $1 AND region = $2 AND terminated_at IS NULL
+ORDER BY instance_id;
 
 -- name: end_instance
--- A tombstone: the instance is gone.
-UPDATE instances SET state = 'terminated', terminated_at = $3, changed_at = $3
+-- A tombstone: the instance is gone, and a pass under way, which may have seen it before, does not bring it back.
+UPDATE instances SET state = 'terminated', terminated_at = $3, changed_at = $3, generation = coalesce(
+    (
+        SELECT s.generation + 1 FROM scopes s
+        WHERE s.account_id = instances.account_id AND s.region = instances.region
+    ),
+    generation
+)
 WHERE account_id = $1 AND instance_id = $2 AND terminated_at IS NULL;
 
 -- name: set_state
--- A state that an event told; the next listing writes the row anew.
-UPDATE instances SET state = $3, changed_at = $4, digest = ''
+-- A state that an event told; not the pass under way but the next one writes the row anew.
+UPDATE instances SET state = $3, changed_at = $4, digest = '', generation = coalesce(
+    (
+        SELECT s.generation + 1 FROM scopes s
+        WHERE s.account_id = instances.account_id AND s.region = instances.region
+    ),
+    generation
+)
 WHERE account_id = $1 AND instance_id = $2 AND state <> $3 AND terminated_at IS NULL;
 
 -- name: get_load_balancers
