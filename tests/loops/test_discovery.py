@@ -24,7 +24,7 @@ def conditions(account: Account) -> dict[str, bool]:
 
 async def test_throttling_in_a_region_is_waited_out(daemon: Daemon, connected: Account, faults: AddFault) -> None:
     """A region that says "slower" for a while delays the account, it does not fail it."""
-    faults(operation="DescribeInstances", region="eu-west-1", code="RequestLimitExceeded", status=503, times=12)
+    faults(operation="DescribeInstances", region="eu-west-1", code="RequestLimitExceeded", status=503, times=4)
 
     account = await discovered(daemon, connected)
 

@@ -79,7 +79,7 @@ class FakeMarket:
     def products(self, seen: Seen) -> Answer:
         """The price list of what was asked for."""
         asked = {term["Field"]: term["Value"] for term in seen.params["Filters"]}
-        names = [asked["instanceType"]] if "instanceType" in asked else list(self.types)
+        names = asked["instanceType"].split(",")
         return js({"PriceList": [self._product(name, asked["regionCode"]) for name in names if name in self.types]})
 
     def _product(self, name: str, region: str) -> str:

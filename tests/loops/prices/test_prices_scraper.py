@@ -170,7 +170,7 @@ async def test_a_new_type_is_priced_at_once(world: World) -> None:
 
     assert len(await market.on_demand_prices(world.db, ["us-east-1"])) == 2
     asked = [term["Value"] for seen in world.fake.calls("GetProducts") for term in seen.params["Filters"]]
-    assert asked.count("x1.strange") == 1
+    assert sum("x1.strange" in types for types in asked) == 1
 
 
 async def test_cpu_costs_nothing_without_a_budget(world: World) -> None:
