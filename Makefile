@@ -35,7 +35,7 @@ $(BIN)/python:
 
 $(READY): $(BIN)/python pyproject.toml requirements/bootstrap.txt requirements/build.txt requirements/dev.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/bootstrap.txt
-	$(UV) pip sync --quiet --python $(BIN)/python --require-hashes requirements/dev.txt
+	$(UV) pip sync --quiet --compile-bytecode --python $(BIN)/python --require-hashes requirements/dev.txt
 	$(UV) pip install --quiet --python $(BIN)/python --no-deps --build-constraints requirements/build.txt --require-build-hashes --editable .
 	@touch $@
 
