@@ -15,6 +15,7 @@ RUN_ARGS ?= --config config.toml
 DEMO_ARGS ?=
 TEST_ARGS ?=
 BENCH ?= quick
+BENCH_ARGS ?=
 CYCLES ?= 20
 SEED ?= 1
 
@@ -66,7 +67,7 @@ unit: ## check the systemd unit (needs systemd-analyze)
 	systemd-analyze security --offline=true --threshold=12 --no-pager deploy/spotd.service
 
 bench: setup ## measure (BENCH=quick|full); exits 1 if a target does not hold
-	@held=0; for bench in $(BENCHES); do $(BIN)/python $$bench $(if $(filter quick,$(BENCH)),--quick) || held=1; done; exit $$held
+	@held=0; for bench in $(BENCHES); do $(BIN)/python $$bench $(if $(filter quick,$(BENCH)),--quick) $(BENCH_ARGS) || held=1; done; exit $$held
 
 chaos: setup ## kill -9 the daemon at seeded moments (CYCLES=20 SEED=1)
 	SPOTD_CHAOS_CYCLES=$(CYCLES) SPOTD_CHAOS_SEED=$(SEED) $(BIN)/pytest -m second_stage tests/chaos $(TEST_ARGS)

@@ -119,10 +119,14 @@ def _own_seconds() -> Iterator[float]:
 
 
 def main(name: str, measure: Measure, argv: Sequence[str] | None = None) -> int:
-    """Run a bench from the command line: print each figure as it comes, or all as JSON; 1 if a target is missed."""
+    """Run a bench from the command line: print each figure as it comes, or all as JSON; 1 if a target is missed.
+
+    With `--report` a missed target is told but not an error: a shared machine proves that a bench runs, not how fast.
+    """
     parser = argparse.ArgumentParser(prog=f"bench/{name}.py", description=measure.__doc__)
     parser.add_argument("--json", action="store_true", help="print one JSON document")
     parser.add_argument("--quick", action="store_true", help="fewer repetitions")
+    parser.add_argument("--report", action="store_true", help="exit 0 even if a target is missed")
     options = parser.parse_args(argv)
     figures: list[Figure] = []
     for figure in measure(quick=options.quick):
@@ -132,7 +136,7 @@ def main(name: str, measure: Measure, argv: Sequence[str] | None = None) -> int:
         print(
             json.dumps({"bench": name, "machine": machine(), "figures": [one.as_dict() for one in figures]}, indent=2)
         )
-    return int(not all(figure.holds for figure in figures))
+    return int(not options.report and not all(figure.holds for figure in figures))
 
 
 def _cpu_model() -> str:

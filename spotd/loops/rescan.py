@@ -15,7 +15,7 @@ from spotd.aws.session import AccountSession
 from spotd.changes import Changes
 from spotd.clock import Clock
 from spotd.config import DiscoveryConfig
-from spotd.errors import NotFound
+from spotd.errors import Conflict, NotFound
 from spotd.loops.discovery import Discovery, require_rediscoverable
 from spotd.loops.schedule import Schedule
 from spotd.model.account import Account, Condition, Status
@@ -96,8 +96,8 @@ class Rescanner:
             return
         try:
             await self._discovery.run_initial_discovery(account_id)
-        except NotFound:
-            log.info("discovery.account_removed", id=account_id)
+        except (NotFound, Conflict) as error:
+            log.info("discovery.not_owed", id=account_id, reason=str(error))
         finally:
             self._first.release(account_id)
 

@@ -34,6 +34,16 @@ def test_a_bench_prints_one_document(capsys: pytest.CaptureFixture[str]) -> None
     ]
 
 
+def test_a_report_does_not_judge(capsys: pytest.CaptureFixture[str]) -> None:
+    """With `--report` a missed target is printed as missed, and the exit code is 0."""
+
+    def measure(*, quick: bool) -> Iterator[Figure]:
+        yield Figure(name="rss", value=210, unit="MB", op="<=", target=200)
+
+    assert main("x", measure, ["--report"]) == 0
+    assert "MISSED" in capsys.readouterr().out
+
+
 def test_a_measurement_counts_in_the_end_even_on_a_busy_machine() -> None:
     """A disturbed run is repeated, but not for ever."""
     runs = count(1)
