@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
+from spotd.model.advice import Decision
 from spotd.model.instance import Lifecycle, State
 
 END = r"(?!\n)$"
@@ -136,8 +137,8 @@ class RecommendationQuery(Page, frozen=True, kw_only=True, forbid_unknown_fields
     """Filters of the recommendations; refusals are recommendations too."""
 
     account_id: AccountRef | None = None
-    verdict: Word | None = None
-    state: Word | None = None
+    verdict: Decision | None = None
+    state: Literal["open", "superseded", "expired"] | None = None
 
 
 class HistoryQuery(Page, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -22,11 +22,15 @@ Q = TypeVar("Q", bound=Struct)
 
 def query_of(request: web.Request, kind: type[Q]) -> Q:
     """Read the query parameters; raises Refusal 422 for an unknown, repeated or malformed one."""
-    repeatable = {each.encode_name for each in msgspec.structs.fields(kind) if _is_repeatable(each.type)}
+    known = {each.encode_name: _is_repeatable(each.type) for each in msgspec.structs.fields(kind)}
     values: dict[str, Any] = {}
     for name in request.query:
+        if name not in known:
+            raise unprocessable(
+                f"/{escaped(name)}", f"there is no such parameter; there are: {', '.join(known) or 'none'}"
+            )
         given = request.query.getall(name)
-        if name in repeatable:
+        if known[name]:
             values[name] = given
         elif len(given) > 1:
             raise unprocessable(f"/{escaped(name)}", "the parameter is given more than once")

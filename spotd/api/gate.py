@@ -58,9 +58,11 @@ class Gate:
             return NOBODY
         principal = await self._principal(request, route)
         if principal is None:
-            if "Authorization" in request.headers:
+            given = "Authorization" in request.headers
+            if given:
                 self._failures.spend(peers.address(request))
-            raise Refusal(401, "unauthorized", "a known token is needed", headers=CHALLENGE)
+            told = "this token is unknown, expired or revoked" if given else "a token is needed"
+            raise Refusal(401, "unauthorized", told, headers=CHALLENGE)
         _authorize(principal, route)
         return principal
 

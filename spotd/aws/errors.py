@@ -9,6 +9,7 @@ from botocore import exceptions as boto
 from botocore.parsers import ResponseParserError
 
 from spotd.errors import SpotdError
+from spotd.log import redact_text
 
 
 class Trouble(StrEnum):
@@ -271,6 +272,6 @@ def _place(call: Call) -> str:
 
 
 def _told(code: str, message: str) -> str:
-    """Return the message without what may hold a session token, and with the hint a person needs."""
-    told = SENSITIVE_TAIL.sub("", message).strip()[:LONGEST_MESSAGE]
+    """Return the message without secrets, as it is stored and served, and with the hint a person needs."""
+    told = redact_text(SENSITIVE_TAIL.sub("", message)).strip()[:LONGEST_MESSAGE]
     return f"{told} ({CLOCK_HINT})" if code in CLOCK or SKEWED.search(message) else told

@@ -148,17 +148,23 @@ def _refused(answer: Answer) -> Failure:
         problem = None
     if not isinstance(problem, dict):
         problem = {}
-    code = EXIT_OF_STATUS.get(
-        answer.status, RETRY if answer.status in RETRYABLE or problem.get("retryable") else FAILED
-    )
-    why = "\n".join(f"{error.get('pointer')}: {error.get('detail')}" for error in problem.get("errors") or ())
+    retry = problem.get("retryable", answer.status in RETRYABLE)
+    code = EXIT_OF_STATUS.get(answer.status, RETRY if retry else FAILED)
     what = problem.get("detail") or problem.get("title") or f"the daemon answered with status {answer.status}"
-    return Failure(what, why=why, fix=_fix(answer.status), code=code)
+    errors = [_field(error) for error in problem.get("errors") or ()]
+    if len(errors) == 1 and errors[0].endswith(what):
+        return Failure(errors[0], fix=_fix(answer.status, retry=retry), code=code)
+    return Failure(what, why="\n".join(errors), fix=_fix(answer.status, retry=retry), code=code)
 
 
-def _fix(status: int) -> str:
+def _field(error: Mapping[str, str]) -> str:
+    """Say what is wrong with one field, or with the whole."""
+    return f"{error['pointer']}: {error['detail']}" if error["pointer"] else error["detail"]
+
+
+def _fix(status: int, *, retry: bool) -> str:
     if status == 401:  # noqa: PLR2004
         return "set SPOTD_TOKEN; `spotd token create` on the daemon's own machine makes one"
     if status == 403:  # noqa: PLR2004
         return "use a token with the scope it names; `spotd token list` shows what there is"
-    return "try again in a moment" if status in RETRYABLE else ""
+    return "try again in a moment" if retry else ""

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from spotd.cli.client import Client
-from spotd.cli.failures import CONFLICT, Failure
+from spotd.cli.failures import CONFLICT, UNREACHABLE, Failure
 from spotd.cli.transport import Address, Unreachable, exchange
 
 if TYPE_CHECKING:
@@ -122,15 +122,25 @@ def _overrides(simulated: Simulated, state: Path, port: int | None) -> dict[str,
 
 def _begin(simulated: Simulated, ready: "Ready") -> None:
     """Tell where everything is, and onboard beside the running daemon."""
+    # The token may stand in the link because everything behind it is simulated; the page takes it out of the URL.
+    token = ready.token_file.read_text(encoding="utf-8").strip()
     print(
-        f"\n  page and API   {ready.url}\n  admin token    {ready.token_file}\n  stop           Ctrl-C\n\n"
-        "in another terminal:\n"
+        f"\n  page           {ready.url}/#token={token}\n  API            {ready.url}/api/v1\n"
+        f"  admin token    {ready.token_file}\n  stop           Ctrl-C\n\n"
+        f"in another terminal:\n{_path()}"
         f"  export SPOTD_URL=unix:{ready.socket}\n"
-        "  spotd status\n  spotd accounts list\n  spotd instances --limit 10\n  spotd recommend list\n"
-        "  spotd recommend explain 1\n  spotd events tail\n",
+        "  spotd status\n  spotd accounts list\n  spotd instances --limit 10\n"
+        "  spotd recommend list --verdict recommended\n  spotd events tail\n",
         flush=True,
     )
     threading.Thread(target=_onboard, args=(simulated, ready), daemon=True, name="onboarding").start()
+
+
+def _path() -> str:
+    """Return the line that makes `spotd` a command of another terminal, if it is none there yet."""
+    own = Path(sys.executable).parent
+    found = shutil.which("spotd")
+    return "" if found and Path(found).parent == own else f"  export PATH={own}:$PATH\n"
 
 
 def _onboard(simulated: Simulated, ready: "Ready") -> None:
@@ -139,10 +149,13 @@ def _onboard(simulated: Simulated, ready: "Ready") -> None:
         by_keys, by_role = simulated["accounts"][:2]
         _connect_with_keys(client, by_keys)
         _connect_through_role(client, by_role, simulated["endpoint"])
-        _report(client)
+        _report_discovery(client)
+        _report_advice(client)
     except (Failure, Unreachable) as error:
-        # A demo that is being stopped, or that somebody plays with, may refuse; the daemon itself goes on.
-        print(f"onboarding ended: {error}", file=sys.stderr, flush=True)
+        # The daemon shares this process: where it does not answer, the demo is being stopped. What somebody who
+        # plays with the demo makes it refuse is told, and the daemon itself goes on.
+        if not (isinstance(error, Failure) and error.code == UNREACHABLE):
+            print(f"onboarding ended: {error}", file=sys.stderr, flush=True)
 
 
 def _connect_with_keys(client: Client, account: Mapping[str, Any]) -> None:
@@ -172,14 +185,30 @@ def _unless_there(client: Client, body: Mapping[str, Any]) -> None:
             raise
 
 
-def _report(client: Client) -> None:
+def _report_discovery(client: Client) -> None:
     """Say when both accounts are discovered, and what was found."""
-    deadline = time.monotonic() + LONG_ENOUGH
-    while time.monotonic() < deadline:
+    for _ in _moments():
         accounts = client.get("/accounts")["items"]
         if all(account["status"] in ("active", "failed") for account in accounts):
             counts = client.get("/overview")["counts"]
             states = ", ".join(f"{account['name']} {account['status']}" for account in accounts)
             print(f"\n{states}; {counts['instances']} instances found\n", flush=True)
             return
+
+
+def _report_advice(client: Client) -> None:
+    """Name a recommendation that is worth reading."""
+    for _ in _moments():
+        found = client.get("/recommendations", {"verdict": "recommended", "state": "open", "limit": 1})["items"]
+        if found:
+            print(f"\nthe first recommendations are there; read one with: spotd recommend explain {found[0]['id']}\n")
+            sys.stdout.flush()
+            return
+
+
+def _moments() -> Iterator[None]:
+    """Come twice a second for as long as it is worth waiting."""
+    deadline = time.monotonic() + LONG_ENOUGH
+    while time.monotonic() < deadline:
+        yield
         time.sleep(0.5)

@@ -27,8 +27,7 @@ class Failure(Exception):
 
     def report(self) -> int:
         """Tell a person on stderr; return the exit code."""
-        print(f"error: {self.what}", file=sys.stderr)
-        for label, text in (("why", self.why), ("fix", self.fix)):
+        for label, text in (("error", self.what), ("  why", self.why), ("  fix", self.fix)):
             if text:
-                print(f"  {label}: {text.replace(chr(10), chr(10) + ' ' * 7)}", file=sys.stderr)
+                print(f"{label}: {text.replace(chr(10), chr(10) + ' ' * 7)}", file=sys.stderr)
         return self.code

@@ -2,13 +2,14 @@
 
 import asyncio
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from spotd.cli.failures import NOT_FOUND, Failure
 from spotd.cli.options import config_file
 from spotd.config import Config, load
 
@@ -72,23 +73,40 @@ def _stopped(config: Config) -> Iterator[None]:
         yield
 
 
+@asynccontextmanager
+async def _database(config: Config) -> AsyncIterator["Database"]:
+    """Open a database that holds something; raises Failure where there is none yet, and makes none."""
+    from spotd.store.db import database_path, open_database
+    from spotd.store.schema import pending
+
+    nothing = Failure(
+        "there is no database yet, so nothing is sealed", fix="start the daemon: `spotd run`", code=NOT_FOUND
+    )
+    path = database_path(config.store.url)
+    if path is not None and not path.exists():
+        raise nothing
+    db = await open_database(config.store.url)
+    try:
+        if any(migration.version == 1 for migration in await pending(db)):
+            raise nothing
+        yield db
+    finally:
+        await db.close()
+
+
 async def _verify(config: Config) -> int:
     from spotd.crypto import locate
     from spotd.errors import WrongKey
     from spotd.store import meta
-    from spotd.store.db import open_database
 
     found = locate(config.state_dir, os.environ)
     if found is None:
         raise WrongKey(f"there is no master key for {config.state_dir}: `spotd keys generate` makes one")
-    db = await open_database(config.store.url)
-    try:
+    async with _database(config) as db:
         canary = await meta.get(db, "canary")
         if canary is not None:
             found.ring.check_canary(canary)
         return await _each_secret(db, found.ring, reseal=False)
-    finally:
-        await db.close()
 
 
 async def _rotate(config: Config) -> int:
@@ -96,7 +114,6 @@ async def _rotate(config: Config) -> int:
     from spotd.crypto import FILE, locate, replace_key_file
     from spotd.errors import WrongKey
     from spotd.store import meta
-    from spotd.store.db import open_database
 
     file = config.state_dir / FILE
     found = locate(config.state_dir, os.environ)
@@ -104,15 +121,12 @@ async def _rotate(config: Config) -> int:
         where = found.source if found else "nowhere"
         raise WrongKey(f"the master key is in {where}; only {file} can be rotated, as it must be written anew")
     ring = found.ring
-    if len(ring.key_ids) == 1:
-        ring = ring.rotated()
-        replace_key_file(file, ring)
-    db = await open_database(config.store.url)
-    try:
+    async with _database(config) as db:
+        if len(ring.key_ids) == 1:
+            ring = ring.rotated()
+            replace_key_file(file, ring)
         number = await _each_secret(db, ring, reseal=True)
         await meta.put(db, "canary", ring.canary())
-    finally:
-        await db.close()
     replace_key_file(file, ring.without_old())
     return number
 

@@ -9,6 +9,10 @@ from spotd.cli.listings import Paging, list_resource, listing
 from spotd.cli.options import client_command
 from spotd.cli.output import Column, money, yes_no
 
+STATES = ("pending", "running", "stopping", "stopped", "shutting-down", "terminated")
+LIFECYCLES = ("on-demand", "spot", "scheduled", "capacity-block")
+"""As in `spotd.model.instance`, without the time it takes to load."""
+
 INSTANCES: list[Column] = [
     ("instance", "instance_id"),
     ("account", "account_id"),
@@ -38,8 +42,8 @@ PRICES: list[Column] = [
 @listing
 @click.option("--account", "account_id", help="12-digit account id, or the account's number.")
 @click.option("--region")
-@click.option("--state", help="pending, running, stopping, stopped, shutting-down or terminated.")
-@click.option("--lifecycle", help="on-demand, spot, scheduled or capacity-block.")
+@click.option("--state", type=click.Choice(STATES))
+@click.option("--lifecycle", type=click.Choice(LIFECYCLES))
 @click.option("--type", "instance_type")
 @click.option("--tag", multiple=True, metavar="KEY[=VALUE]", help="Repeat it for instances that have all of them.")
 def instances(client: Client, paging: Paging, **filters: Any) -> None:

@@ -18,6 +18,9 @@ def _place(placement: Mapping[str, Any] | None) -> str:
     return f"{placement['instance_type']} {placement['lifecycle']} in {zone}"
 
 
+PRICES = ("on_demand_price", "spot_price")
+"""Rules whose value is in micro-dollars."""
+
 COLUMNS: list[Column] = [
     ("id", "id"),
     ("verdict", "verdict"),
@@ -41,7 +44,7 @@ def recommend() -> None:
 @listing
 @click.option("--account", "account_id", help="12-digit account id, or the account's number.")
 @click.option("--verdict", type=click.Choice(["recommended", "refused"]))
-@click.option("--state", help="open, superseded or expired.")
+@click.option("--state", type=click.Choice(["open", "superseded", "expired"]))
 def list_(client: Client, paging: Paging, **filters: Any) -> None:
     """List recommendations, and refusals with their reasons in JSON."""
     list_resource(client, "/recommendations", filters, COLUMNS, paging)
@@ -80,4 +83,5 @@ def _priced(placement: Mapping[str, Any]) -> str:
 def _sentence(reason: Mapping[str, Any]) -> str:
     limit = f" (limit {reason['threshold']})" if reason["threshold"] is not None else ""
     age = f", {reason['age_seconds']:.0f} s old" if reason["age_seconds"] is not None else ""
-    return f"{reason['rule'].replace('_', ' ')}: {reason['value']}{limit}, from {reason['source']}{age}"
+    value = money(reason["value"]) if reason["rule"] in PRICES else reason["value"]
+    return f"{reason['rule'].replace('_', ' ')}: {value}{limit}, from {reason['source']}{age}"

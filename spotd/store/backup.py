@@ -66,7 +66,7 @@ async def _continue(draft: Path, now: datetime) -> None:
 
 def _backup(source: Path, target: Path) -> Backup:
     if not source.exists():
-        raise NotFound(f"there is no database at {source}")
+        raise NotFound(f"there is no database at {source}: name the daemon's configuration with --config")
     if target.exists():
         raise Conflict(f"{target} exists: name another file")
     draft = target.with_name(target.name + ".partial")

@@ -45,6 +45,15 @@ async def test_every_route_but_the_probes_needs_a_token(lite: Stage) -> None:
         assert refused == {"/livez", "/readyz"}
 
 
+async def test_a_wrong_token_is_told_from_none(lite: Stage) -> None:
+    """Who sent a token that is not known here is not asked for one."""
+    missing = await lite.client.using(None).get("/api/v1/health")
+    wrong = await lite.client.using("spotd_unknown").get("/api/v1/health")
+
+    assert missing.body["detail"] == "a token is needed"
+    assert wrong.body["detail"] == "this token is unknown, expired or revoked"
+
+
 async def test_every_route_needs_its_scope(lite: Stage) -> None:
     """A token without the scope an operation publishes is a 403, whatever else it holds."""
     clients = {scope: await lite.token(*(each for each in SCOPES if each not in (scope, "admin"))) for scope in SCOPES}

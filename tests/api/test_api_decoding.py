@@ -122,6 +122,12 @@ async def test_bad_parameter_is_pointed_at(query: str, pointer: str) -> None:
     assert (caught.value.status, caught.value.errors[0].pointer) == (422, pointer)
 
 
+async def test_unknown_parameter_is_told_what_there_is() -> None:
+    """Who misspells a parameter reads its right name."""
+    with pytest.raises(Refusal, match="there are: limit, cursor"):
+        query_of(make_mocked_request("GET", "/?limt=5"), InstanceQuery)
+
+
 async def test_query_is_typed() -> None:
     """Parameters become the types the route declares; a repeatable one keeps every value."""
     query = query_of(make_mocked_request("GET", "/?limit=7&state=running&tag=a&tag=b%3Dc"), InstanceQuery)

@@ -227,6 +227,12 @@ async def test_recommendations(stage: Stage) -> None:
     assert set(one["reasons"][0]) == {"rule", "value", "threshold", "source", "age_seconds"}
 
 
+@pytest.mark.parametrize("query", ["verdict=recomended", "state=opened"])
+async def test_misspelt_filter_of_recommendations(lite: Stage, query: str) -> None:
+    """A verdict or state that does not exist is a 422, never an empty list."""
+    assert (await lite.client.get(f"/api/v1/recommendations?{query}")).status == 422
+
+
 async def test_recommendation_of_another_account_is_hidden(stage: Stage) -> None:
     """A limited token neither lists nor opens another account's recommendation."""
     key = await stocked(stage)

@@ -50,6 +50,19 @@ PROMISED = {
 }
 
 
+def test_every_operation_is_in_the_guide(repository: Path) -> None:
+    """`docs/api.md` names each operation of the API, so that nobody needs the document to find one."""
+    guide = (repository / "docs" / "api.md").read_text()
+    operations = {
+        f"`{method.upper()} {path.removeprefix('/api/v1')}`"
+        for path, methods in PROMISED.items()
+        for method in methods
+        if path.startswith("/api/v1/")
+    }
+
+    assert {operation for operation in operations if operation not in guide} == set()
+
+
 async def test_document_is_valid(lite: Stage) -> None:
     """The document is OpenAPI 3.1, by the standard's own schema."""
     document = (await lite.client.get("/api/v1/openapi.json")).body

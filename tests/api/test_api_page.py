@@ -33,3 +33,12 @@ async def test_nothing_is_fetched_from_elsewhere(lite: Stage) -> None:
 async def test_page_is_small(lite: Stage) -> None:
     """The page is a few kilobytes."""
     assert sum([len((await lite.client.get(path)).body) for path in FILES]) < 20_000
+
+
+async def test_token_of_a_link_leaves_the_address_bar(lite: Stage) -> None:
+    """A token that comes in the fragment is kept for the tab only, and taken out of the URL."""
+    script = (await lite.client.get("/static/page.js")).body
+
+    assert 'URLSearchParams(location.hash.slice(1)).get("token")' in script
+    assert 'history.replaceState(null, "", location.pathname)' in script
+    assert "localStorage" not in script

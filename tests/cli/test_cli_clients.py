@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from spotd.cli import market
+from spotd.model.instance import Lifecycle, State
 from tests.cli.conftest import Command, FakeDaemon
 
 HEALTH = {
@@ -88,6 +90,32 @@ def test_a_refusal_becomes_an_exit_code(ask: Command, daemon: FakeDaemon, status
     assert ran.code == code
     assert "error: not like this" in ran.err
     assert "/limit: too many" in ran.err
+
+
+def test_a_problem_of_one_field_is_told_once(ask: Command, daemon: FakeDaemon) -> None:
+    """Where the field's words are the problem's, they are not repeated."""
+    problem = {"detail": "too short", "errors": [{"pointer": "/account_id", "detail": "too short"}]}
+    daemon.answer("POST", "/accounts", problem, 422)
+
+    assert ask("accounts", "add", "12", "--name", "x").err == "error: /account_id: too short\n"
+
+
+def test_trying_again_is_advised_only_where_it_may_help(ask: Command, daemon: FakeDaemon) -> None:
+    """A gateway's 502 may pass; one that the daemon calls not retryable does not, and is an ordinary failure."""
+    daemon.answer("GET", "/accounts", {"detail": "the daemon has no AWS identity", "retryable": False}, 502)
+    settled = ask("accounts", "list")
+    daemon.answer("GET", "/accounts", {"detail": "no answer in time", "retryable": True}, 502)
+    passing = ask("accounts", "list")
+
+    assert (settled.code, passing.code) == (1, 75)
+    assert "try again" not in settled.err
+    assert "try again" in passing.err
+
+
+def test_states_and_lifecycles_are_the_models_own() -> None:
+    """The choices that a command offers are those the daemon knows."""
+    assert tuple(State) == market.STATES
+    assert tuple(Lifecycle) == market.LIFECYCLES
 
 
 def test_an_answer_that_is_no_problem_document_is_told_too(ask: Command, daemon: FakeDaemon) -> None:
@@ -251,13 +279,14 @@ def test_a_recommendation_is_explained_in_sentences(ask: Command, daemon: FakeDa
     """Each reason names its value, its limit, its source and its age."""
     place = {"instance_type": "m5.large", "availability_zone": "eu-west-1a", "lifecycle": "on-demand"}
     reason = {"rule": "interruption_band", "value": 1, "threshold": 3, "source": "spot-advisor", "age_seconds": 60.0}
+    price = {**reason, "rule": "spot_price", "value": 30_000, "threshold": None}
     daemon.answer(
         "GET",
         "/recommendations/5",
         {
             "id": 5, "kind": "single", "account_id": "123456789012", "instance_ids": ["i-0"], "verdict": "recommended",
             "from": {**place, "micros_per_hour": 96_000}, "to": {**place, "lifecycle": "spot", "micros_per_hour": 30_000},
-            "saving_micros_per_month": 48_180_000, "reasons": [reason],
+            "saving_micros_per_month": 48_180_000, "reasons": [reason, price],
         },
     )  # fmt: skip
 
@@ -266,6 +295,7 @@ def test_a_recommendation_is_explained_in_sentences(ask: Command, daemon: FakeDa
     assert "m5.large on-demand in eu-west-1a at $0.096 an hour" in out
     assert "saves:  $48.18 a month, gross" in out
     assert "interruption band: 1 (limit 3), from spot-advisor, 60 s old" in out
+    assert "spot price: $0.03, from" in out
 
 
 def test_tail_prints_each_event_once(ask: Command, daemon: FakeDaemon) -> None:

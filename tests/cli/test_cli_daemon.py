@@ -171,6 +171,7 @@ def exists(pid: int) -> bool:
 def test_the_demo_onboards_both_accounts_and_survives_a_kill(started: Callable[[], Demo], process: Command) -> None:
     """Both accounts become active; after kill -9 the same state goes on; Ctrl-C ends everything in 5 s."""
     first = started()
+    first.wait_for("/#token=spotd_")
     first.wait_for("in another terminal")
     simulator = first.simulator()
     first.end(signal.SIGKILL)

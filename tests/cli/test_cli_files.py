@@ -68,7 +68,7 @@ def test_a_bad_configuration_ends_with_78(command: Command, config: Path) -> Non
 
     assert ran.code == 78
     assert "did you mean api.port?" in ran.err
-    assert "api.port: must be between" in ran.err
+    assert "\n       api.port: must be between" in ran.err, "each problem stands below the first"
 
 
 def test_a_signing_secret_others_can_read_is_bad_configuration(command: Command, config: Path, tmp_path: Path) -> None:
@@ -114,6 +114,40 @@ def test_a_missing_configuration_writes_nothing(command: Command, tmp_path: Path
     """Ends with 78."""
     assert command("keys", "generate", "--config", tmp_path / "none.toml").code == 78
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("task", ["verify", "rotate"])
+def test_without_a_database_there_is_nothing_to_open(command: Command, config: Path, task: str) -> None:
+    """The key is left as it is, and no empty database is made."""
+    key = crypto.create_key_file(config.parent / "state")
+    content = key.read_bytes()
+
+    ran = command("keys", task, "--config", config)
+
+    assert ran.code == 7
+    assert "there is no database yet" in ran.err
+    assert key.read_bytes() == content
+    assert not (config.parent / "state" / "spotd.db").exists()
+
+
+@pytest.mark.parametrize("task", ["verify", "rotate"])
+def test_an_empty_database_holds_nothing_to_open(command: Command, config: Path, task: str) -> None:
+    """A database without tables is one that no daemon has started on."""
+    key = crypto.create_key_file(config.parent / "state")
+    (config.parent / "state" / "spotd.db").touch()
+
+    ran = command("keys", task, "--config", config)
+
+    assert ran.code == 7
+    assert len(KeyRing.load(key).key_ids) == 1
+
+
+def test_a_backup_of_nothing_says_how_to_name_the_daemon(command: Command, config: Path, tmp_path: Path) -> None:
+    """`backup` reads the database itself, so it needs the daemon's configuration and not its address."""
+    ran = command("backup", tmp_path / "copy.db", "--config", config)
+
+    assert ran.code == 7
+    assert "--config" in ran.err
 
 
 async def test_rotation_seals_everything_anew(process: Command, config: Path) -> None:

@@ -91,17 +91,30 @@ function showAccounts(accounts) {
   byId("accounts").replaceChildren(...(rows.length ? rows : [empty(5, "No account yet: spotd accounts add")]));
 }
 
-const place = (placement) =>
-  placement ? [placement.instance_type, placement.lifecycle, placement.availability_zone].filter(Boolean).join(" · ") : "stay";
+function place(placement) {
+  const cell = node("td", placement ? `${placement.instance_type} ${placement.lifecycle}` : "stay", "whole");
+  if (placement?.availability_zone) cell.append(node("small", placement.availability_zone));
+  return cell;
+}
+
+const SAID = {
+  saving_percent: (value) => `${value}\u00a0% cheaper`,
+  interruption_band: (value, limit) => `interruption band ${value}\u00a0of\u00a0${limit}`,
+  worthwhile_pools: (value) => `${value}\u00a0pools`,
+  cpu_percent: (value) => `CPU\u00a0${value}\u00a0%`,
+};
+
+const why = (reasons) =>
+  reasons.filter(({ rule }) => rule in SAID).map(({ rule, value, threshold }) => SAID[rule](value, threshold)).join(" · ");
 
 function showAdvice(advice) {
   const rows = advice.items.map((item) =>
     row(
-      item.instance_ids.join(", "),
+      node("td", item.instance_ids.join(", "), "whole"),
       place(item.from),
       place(item.to),
       node("td", money(item.saving_micros_per_month), "number"),
-      item.reasons.map((reason) => reason.rule).join(", "),
+      why(item.reasons),
     ),
   );
   byId("advice").replaceChildren(...(rows.length ? rows : [empty(5, "None yet; the optimizer runs every few minutes.")]));
@@ -142,12 +155,13 @@ async function follow() {
 
 function live(on) {
   byId("live").classList.toggle("on", on);
-  byId("live").textContent = on ? "live" : "not connected: what you see may be old";
+  const seen = !byId("content").hidden;
+  byId("live").textContent = on ? "live" : seen ? "not connected: what you see may be old" : "not connected";
 }
 
 function stumble(error) {
-  live(false);
   if (error instanceof Refused) leave(error.message);
+  live(false);
 }
 
 function leave(reason = "") {
@@ -181,6 +195,20 @@ async function run() {
   }
 }
 
+// A link may carry the token as #token=…: a fragment is never sent to a server, and leaves the address bar at once.
+function takeFromLink() {
+  const given = new URLSearchParams(location.hash.slice(1)).get("token");
+  if (given === null) return false;
+  history.replaceState(null, "", location.pathname);
+  sessionStorage.setItem(KEPT, given.trim());
+  return true;
+}
+
+addEventListener("hashchange", () => {
+  if (!takeFromLink()) return;
+  visit.abort();
+  run();
+});
 byId("enter").addEventListener("submit", (event) => {
   event.preventDefault();
   sessionStorage.setItem(KEPT, byId("token").value.trim());
@@ -188,4 +216,5 @@ byId("enter").addEventListener("submit", (event) => {
   run();
 });
 byId("leave").addEventListener("click", () => leave());
+takeFromLink();
 run();
