@@ -2,13 +2,15 @@
 
 import asyncio
 from collections.abc import Mapping
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
+from datetime import datetime
 from typing import Any, Final, Self
 
 import aioboto3
 from aiobotocore.config import AioConfig
 from aiobotocore.credentials import AioCredentials
 from botocore.exceptions import ClientError, DataNotFoundError
+from botocore.utils import parse_timestamp
 
 from spotd.aws.credentials import sign_as_current
 from spotd.aws.errors import SERVER_ERROR
@@ -38,6 +40,7 @@ class Clients:
         retries: RetryBudget,
     ) -> None:
         self._session = aioboto3.Session(profile_name=profile)
+        _read_times_fast(self._session)
         self._endpoint_url = endpoint_url
         self._endpoints = endpoints
         self._connect_timeout, self._read_timeout = timeouts
@@ -125,6 +128,23 @@ class Clients:
 def _worth_retrying(parsed: Mapping[str, Any]) -> bool:
     status = parsed.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
     return status >= SERVER_ERROR or is_throttled(parsed)
+
+
+def timestamp(value: str | float) -> datetime:
+    """Return a time of an AWS answer; ISO 8601, which nearly all are, is read without dateutil, botocore's own way."""
+    if isinstance(value, str):
+        with suppress(ValueError):
+            read = datetime.fromisoformat(value)
+            if read.tzinfo is not None:
+                return read
+    parsed: datetime = parse_timestamp(value)
+    return parsed
+
+
+def _read_times_fast(session: aioboto3.Session) -> None:
+    # aioboto3 offers no public way to the session's parsers, botocore does: ResponseParserFactory.set_parser_defaults.
+    parsers = session._session.get_component("response_parser_factory")  # noqa: SLF001
+    parsers.set_parser_defaults(timestamp_parser=timestamp)
 
 
 def _load(session: aioboto3.Session, service: str) -> None:
