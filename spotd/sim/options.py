@@ -21,7 +21,7 @@ class Options:
     port: int = 0
     seed: int = 7
     accounts: int = 2
-    instances: int = 240
+    instances: int = 300
     regions: tuple[str, ...] = FLEET_REGIONS
     enabled: tuple[str, ...] = ENABLED_BY_DEFAULT
     data: Path | None = None
