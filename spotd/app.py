@@ -176,6 +176,7 @@ async def _serve(config: Config, load: Callable[[], Config], on_ready: Callable[
         daemon.feed(notifier)
         daemon.lag.start()
         stack.callback(daemon.lag.stop)
+        await daemon.health.run_all_health_checks()
         server = await daemon.listen(stack)
         stack.enter_context(on_signals(daemon.stop, daemon.reload_on_signal))
         notifier.send(READY=1, STATUS=f"serving at {server.url}")
