@@ -2,6 +2,7 @@
 
 import signal
 from collections.abc import Callable
+from http import HTTPStatus
 
 import pytest
 
@@ -14,6 +15,12 @@ STOPS_WITHIN = 5
 
 def watches_kubernetes(daemon: Spotd) -> bool:
     return bool(daemon.check()["k8s_watcher"]["enabled"])
+
+
+def has_begun_to_watch_kubernetes(daemon: Spotd) -> bool:
+    """Ask a daemon that may be just about to start anew, and then does not answer."""
+    answer = daemon.post("health/check")
+    return answer.status == HTTPStatus.OK and bool(answer.body["components"]["k8s_watcher"]["enabled"])
 
 
 @pytest.fixture(params=["signal", "api"])
@@ -32,7 +39,7 @@ def test_a_changed_option_takes_effect(running: Spotd, reload: Callable[[Spotd],
     running.set({"k8s.enabled": "true"})
     reload(running)
 
-    until(lambda: running.answers() and watches_kubernetes(running), "the option does not take effect")
+    until(lambda: has_begun_to_watch_kubernetes(running), "the option does not take effect")
     assert running.pid == pid
     assert running.end(STOPS_WITHIN) == 0
 
